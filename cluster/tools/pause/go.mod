@@ -1,0 +1,3 @@
+module atelier.dev/cluster/tools/pause
+
+go 1.26.0
