@@ -1,0 +1,76 @@
+//! Condition types, and the reasons each kind gives. All are stable: scripts may match on them.
+
+/// Always there; `Unknown` until the first decision.
+pub const READY: &str = "Ready";
+/// There while, and only while, work towards the spec is under way (kstatus).
+pub const RECONCILING: &str = "Reconciling";
+/// There while, and only while, nothing will change without somebody's help (kstatus).
+pub const STALLED: &str = "Stalled";
+/// WebService: at least one replica answers, possibly of the previous version.
+pub const AVAILABLE: &str = "Available";
+/// Run: the outcome. `Unknown` until the run has ended.
+pub const SUCCEEDED: &str = "Succeeded";
+
+/// Why a condition has the status it has.
+pub mod reasons {
+    /// Everything the spec asks for is there.
+    pub const READY: &str = "Ready";
+    /// Work towards the spec is under way.
+    pub const PROGRESSING: &str = "Progressing";
+    /// The namespace lacks the label `atelier.dev/resource-group`.
+    pub const NAMESPACE_NOT_ENABLED: &str = "NamespaceNotEnabled";
+    /// An older Workspace has the namespace.
+    pub const NAMESPACE_TAKEN: &str = "NamespaceTaken";
+    /// `spec.location` is none of the installation's locations.
+    pub const UNKNOWN_LOCATION: &str = "UnknownLocation";
+    /// The namespace has no Workspace, or none that is ready.
+    pub const WORKSPACE_MISSING: &str = "WorkspaceMissing";
+    /// An object that is not ours has the name of a child. It is left alone.
+    pub const NAME_CONFLICT: &str = "NameConflict";
+    /// The API server refused a child; the message says which and why.
+    pub const CHILD_REFUSED: &str = "ChildRefused";
+    /// RoleAssignment: the namespace of the ServiceAccount does not consent.
+    pub const NAMESPACE_DOES_NOT_CONSENT: &str = "NamespaceDoesNotConsent";
+    /// Run: its compute target does not exist.
+    pub const COMPUTE_TARGET_NOT_FOUND: &str = "ComputeTargetNotFound";
+    /// Run: taken into the queue of its compute target.
+    pub const ACCEPTED: &str = "Accepted";
+    /// Run: has not ended.
+    pub const NOT_FINISHED: &str = "NotFinished";
+    /// Run: the command ended with exit code 0.
+    pub const COMPLETED: &str = "Completed";
+    /// Run: ended because somebody asked for it.
+    pub const CANCELED: &str = "Canceled";
+    /// Run: the command ended with another exit code.
+    pub const NON_ZERO_EXIT: &str = "NonZeroExit";
+    /// Run: the command was ended by a signal.
+    pub const SIGNALED: &str = "Signaled";
+    /// Run: the kernel ended the command because it used more memory than the node has.
+    pub const OUT_OF_MEMORY: &str = "OutOfMemory";
+    /// Run: the command took longer than `maxDurationSeconds`.
+    pub const MAX_DURATION_EXCEEDED: &str = "MaxDurationExceeded";
+    /// Run: the command could not be started (for example, there is no such program in the image).
+    pub const START_FAILED: &str = "StartFailed";
+    /// ComputeTarget: the nodes that exist differ from those wanted.
+    pub const RESIZING: &str = "Resizing";
+    /// ComputeTarget: the nodes that exist are those wanted.
+    pub const STEADY: &str = "Steady";
+    /// ComputeTarget: some node cannot start; `status.errors` says why.
+    pub const NODES_UNUSABLE: &str = "NodesUnusable";
+    /// WebService: all replicas of the current version answer.
+    pub const HEALTHY: &str = "Healthy";
+    /// WebService: a rollout is under way.
+    pub const ROLLING_OUT: &str = "RollingOut";
+    /// WebService, ComputeTarget: an image cannot be pulled.
+    pub const IMAGE_PULL_FAILED: &str = "ImagePullFailed";
+    /// WebService: a replica's container ends again and again.
+    pub const CRASH_LOOP: &str = "CrashLoop";
+    /// WebService: the model listens on an address other than loopback and is therefore not served.
+    pub const MODEL_NOT_ON_LOOPBACK: &str = "ModelNotOnLoopback";
+    /// WebService: a replica fits on no node.
+    pub const UNSCHEDULABLE: &str = "Unschedulable";
+    /// WebService: replicas run but do not answer.
+    pub const NOT_ANSWERING: &str = "NotAnswering";
+    /// WebService: scaled to nothing.
+    pub const SCALED_TO_ZERO: &str = "ScaledToZero";
+}
