@@ -1,0 +1,35 @@
+# Shared by build, push and test; sourced, not run.
+# shellcheck shell=bash disable=SC2034
+
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+out=$repo/out/images
+names=(operator gateway sklearn)
+
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+die() { say "$@"; exit 1; }
+
+# need COMMAND=PACKAGE...: installs from Debian what is missing.
+need() {
+  local pair missing=()
+  for pair in "$@"; do
+    command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+  done
+  ((${#missing[@]})) || return 0
+  if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
+    die "please install: ${missing[*]} (Debian package names)"
+  fi
+  say "installing ${missing[*]}"
+  local install=(env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends)
+  # Package lists may be absent or stale; refresh them only when they are.
+  "${install[@]}" "${missing[@]}" >/dev/null 2>&1 ||
+    { apt-get update -qq && "${install[@]}" "${missing[@]}" >/dev/null; } ||
+    die "cannot install: ${missing[*]}"
+}
+
+# is_static FILE: true for an ELF program that needs neither a loader nor shared libraries.
+# A static-pie binary has a dynamic section, so its mere presence says nothing.
+is_static() {
+  readelf -hW "$1" >/dev/null 2>&1 &&
+    ! readelf -lW "$1" | grep -q INTERP &&
+    ! readelf -dW "$1" | grep -q '(NEEDED)'
+}
