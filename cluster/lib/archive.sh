@@ -2,14 +2,15 @@
 # Image archives without an image tool: a layer, a config that names its digest,
 # and a manifest are all a runtime needs to import one.
 
-# pack_rootfs REFERENCE ROOTFS COMMAND FILE: COMMAND is a JSON array.
+# pack_rootfs REFERENCE ROOTFS START FILE: START is what the config says about
+# the command, as in "Cmd": ["/bin/sh"].
 pack_rootfs() {
-  local reference=$1 rootfs=$2 command=$3 file=$4 work layer
+  local reference=$1 rootfs=$2 start=$3 file=$4 work layer
   work=$(mktemp --directory)
   tar_reproducibly "$rootfs" "$work/layer.tar" .
   layer=$(sha256sum "$work/layer.tar" | cut -d' ' -f1)
   cat >"$work/config.json" <<EOF
-{"architecture":"amd64","os":"linux","config":{"Entrypoint":$command,"Env":["PATH=/bin"]},
+{"architecture":"amd64","os":"linux","config":{$start,"Env":["PATH=/bin"]},
  "rootfs":{"type":"layers","diff_ids":["sha256:$layer"]}}
 EOF
   printf '[{"Config":"config.json","RepoTags":["%s"],"Layers":["layer.tar"]}]\n' "$reference" >"$work/manifest.json"
@@ -23,7 +24,23 @@ pack_binary() {
   rootfs=$(mktemp --directory)
   chmod 0755 "$rootfs"
   install -D --mode=0755 "$binary" "$rootfs/bin/$(basename "$binary")"
-  pack_rootfs "$reference" "$rootfs" "[\"/bin/$(basename "$binary")\"]" "$file"
+  pack_rootfs "$reference" "$rootfs" "\"Entrypoint\":[\"/bin/$(basename "$binary")\"]" "$file"
+  rm -r "$rootfs"
+}
+
+# pack_busybox REFERENCE FILE: a shell with the usual tools, for tests.
+pack_busybox() {
+  local reference=$1 file=$2 rootfs applet
+  rootfs=$(mktemp --directory)
+  chmod 0755 "$rootfs"
+  install -D --mode=0755 "$(command -v busybox)" "$rootfs/bin/busybox"
+  for applet in $(busybox --list); do
+    [[ $applet == busybox ]] || ln -s busybox "$rootfs/bin/$applet"
+  done
+  mkdir "$rootfs"/{etc,tmp}
+  chmod 1777 "$rootfs/tmp"
+  printf 'root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n' >"$rootfs/etc/passwd"
+  pack_rootfs "$reference" "$rootfs" '"Cmd":["/bin/sh"]' "$file"
   rm -r "$rootfs"
 }
 

@@ -7,6 +7,7 @@
 # by a killed `up` then finds no place for its record, and gives up.
 remove_cluster() {
   local dir=$1 gone
+  if grep --quiet --no-messages PROFILE=node "$dir/cluster.env"; then require_root; fi
   gone=$state_root/.$(basename "$dir").$$.removing
   mv "$dir" "$gone"
   finish_removal "$gone"
@@ -16,7 +17,6 @@ finish_removal() {
   local DIR=$1 PROFILE='' LINK='' records
   # shellcheck disable=SC1091 # written by ports.sh
   if [[ -e $DIR/cluster.env ]]; then source "$DIR/cluster.env"; fi
-  if [[ $PROFILE == node ]]; then require_root; fi
 
   mapfile -t records < <(process_records "$DIR")
   end_processes KILL "${records[@]}"
@@ -26,19 +26,6 @@ finish_removal() {
   fi
   # Mounts live in the namespaces of the nodes and have gone with them.
   rm --recursive --force --one-file-system "$DIR"
-}
-
-# The runtime makes a group for each container in every hierarchy. They can be
-# removed as soon as the kernel has buried the last process.
-remove_control_groups() {
-  local mountpoint
-  while read -r mountpoint; do
-    wait_until 30 "the control groups of $LINK" remove_group_tree "$mountpoint/$LINK"
-  done < <(awk '$3 == "cgroup" || $3 == "cgroup2" {print $2}' /proc/mounts)
-}
-
-remove_group_tree() {
-  [[ ! -d $1 ]] || find "$1" -depth -type d -exec rmdir {} +
 }
 
 # Clusters by name, and what a killed `down` left of them.

@@ -34,6 +34,7 @@ prepare_node() {
   dir=$(node_dir "$n")
   mkdir -p "$dir"/{run,log,cni,certs.d}
   make_node_certificates "$n"
+  make_control_groups "$n"
   write_node_files "$n"
   define_component "$dir/run" containerd containerd --config /run/node/containerd.toml
   define_component "$dir/run" kubelet /run/bin/kubelet --config /run/node/kubelet.yaml \
@@ -85,4 +86,5 @@ import_archive() {
   in_node "$n" ctr --namespace k8s.io images import - <"$file" >/dev/null ||
     die "node-$n could not import $file"
   printf '%s %s\n' "$digest" "$file" >>"$imported"
+  say "node-$n: imported $(basename "$file")"
 }

@@ -5,6 +5,11 @@ up() {
   local existing
   DIR=$state_root/$NAME
   require_tools
+  # Whoever works on a cluster of this name gets to finish.
+  if [[ -d $DIR ]]; then
+    hold_lock 9 "$DIR" 120
+    exec 9<&-
+  fi
   if [[ -d $DIR ]]; then
     if is_up; then
       existing=$(grep --extended-regexp '^(PROFILE|NODES)=' "$DIR/cluster.env")
