@@ -1,2 +1,25 @@
-//! The operator's binary.
-fn main() {}
+//! The gateway's binary: crypto provider, arguments, logging, run.
+
+use std::process::ExitCode;
+
+use atelier_gateway::{args, logging, run};
+
+fn main() -> ExitCode {
+    // Before anything that may open a TLS connection. An error means one is installed already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let args = match args::parse(std::env::args_os()) {
+        Ok(args) => args,
+        Err(exit) => return exit,
+    };
+    logging::init(args.log_format, &args.log);
+    match run::run(args) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            tracing::error!(
+                error = format!("{:#}", anyhow::Error::from(error)),
+                "the gateway ends"
+            );
+            ExitCode::FAILURE
+        }
+    }
+}

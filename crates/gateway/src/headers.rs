@@ -1,0 +1,200 @@
+//! What of a message's header may pass, in both directions. Pure.
+
+use http::{
+    HeaderMap, HeaderName, Version,
+    header::{
+        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+        TRAILER, TRANSFER_ENCODING, UPGRADE,
+    },
+};
+
+use crate::{authn::API_KEY, respond::Refusal};
+
+/// The prefix of the headers by which the gateway speaks to the model. Nobody else may use it.
+const OURS: &str = "x-atelier-";
+
+/// Says which headers belong to one connection only, or describe how a body is framed on it.
+const HOP_BY_HOP: [HeaderName; 10] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    // Set again from the length of the body that is really sent.
+    CONTENT_LENGTH,
+];
+
+/// Refuses what would be read differently by two readers, and other protocols.
+///
+/// # Errors
+/// [`Refusal::Malformed`] and [`Refusal::Upgrade`].
+pub fn check(version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
+    let hosts = headers.get_all(HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && version == Version::HTTP_11) {
+        return Err(Refusal::Malformed);
+    }
+    // hyper settles on one of them already; that it does is not left to hyper alone.
+    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
+        return Err(Refusal::Malformed);
+    }
+    if headers.contains_key(EXPECT)
+        && headers
+            .get_all(EXPECT)
+            .iter()
+            .any(|v| !v.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    {
+        return Err(Refusal::Malformed);
+    }
+    // An offer of h2c is a habit of some clients and may be ignored; anything else would be
+    // answered with something the client did not ask for.
+    let is_h2c = |v: &http::HeaderValue| v.as_bytes().eq_ignore_ascii_case(b"h2c");
+    if !headers.get_all(UPGRADE).iter().all(is_h2c) {
+        return Err(Refusal::Upgrade);
+    }
+    Ok(())
+}
+
+/// Removes from a request what the model must not see: credentials, everything that claims to
+/// come from the gateway, and what concerned only the client's connection.
+pub fn clean_request(headers: &mut HeaderMap) {
+    remove_hop_by_hop(headers);
+    headers.remove(EXPECT);
+    headers.remove("http2-settings");
+    remove_matching(headers, |name| {
+        // Many servers hand headers on as variables, where `-` and `_` are the same.
+        let dashed = name.as_str().replace('_', "-");
+        dashed.starts_with(OURS) || dashed == AUTHORIZATION.as_str() || dashed == API_KEY.as_str()
+    });
+}
+
+/// Removes from a response what concerned only the model's connection.
+pub fn clean_response(headers: &mut HeaderMap) {
+    remove_hop_by_hop(headers);
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+        .filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok())
+        // A peer may not take away what makes the message a message.
+        .filter(|name| *name != HOST)
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+fn remove_matching(headers: &mut HeaderMap, doomed: impl Fn(&HeaderName) -> bool) {
+    let names: Vec<HeaderName> = headers.keys().filter(|name| doomed(name)).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        lines.iter().fold(HeaderMap::new(), |mut map, (name, value)| {
+            map.append(
+                HeaderName::from_bytes(name.as_bytes()).expect("a name"),
+                value.parse().expect("a value"),
+            );
+            map
+        })
+    }
+
+    fn left(headers: &HeaderMap) -> Vec<&str> {
+        let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn neither_credentials_nor_forged_identities_reach_the_model() {
+        let mut map = headers(&[
+            ("host", "h"),
+            ("Authorization", "Bearer k"),
+            ("X-API-Key", "k"),
+            ("x_api_key", "k"),
+            ("x-atelier-subject", "root"),
+            ("X-Atelier-Subject", "root"),
+            ("x_atelier_subject", "root"),
+            ("X_ATELIER-subject", "root"),
+            ("x-atelierx", "kept"),
+            ("accept", "*/*"),
+        ]);
+        clean_request(&mut map);
+        assert_eq!(left(&map), ["accept", "host", "x-atelierx"]);
+    }
+
+    #[test]
+    fn what_concerns_one_connection_stays_on_it() {
+        let mut map = headers(&[
+            ("host", "h"),
+            ("connection", "close, X-Named , host,,@"),
+            ("connection", "x-other"),
+            ("x-named", "1"),
+            ("x-other", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-authorization", "Basic x"),
+            ("te", "trailers"),
+            ("trailer", "x-sum"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "AA"),
+            ("expect", "100-continue"),
+            ("content-type", "application/json"),
+        ]);
+        clean_request(&mut map);
+        assert_eq!(left(&map), ["content-type", "host"]);
+    }
+
+    #[test]
+    fn a_request_that_two_readers_could_read_differently_is_refused() {
+        const OK: Result<(), Refusal> = Ok(());
+        const MALFORMED: Result<(), Refusal> = Err(Refusal::Malformed);
+        for (version, lines, expected) in [
+            (Version::HTTP_11, &[("host", "h")][..], OK),
+            (Version::HTTP_10, &[], OK),
+            (Version::HTTP_11, &[], MALFORMED),
+            (Version::HTTP_11, &[("host", "a"), ("host", "b")], MALFORMED),
+            (Version::HTTP_11, &[("host", "a"), ("host", "a")], MALFORMED),
+            (
+                Version::HTTP_11,
+                &[
+                    ("host", "h"),
+                    ("content-length", "1"),
+                    ("transfer-encoding", "chunked"),
+                ],
+                MALFORMED,
+            ),
+            (Version::HTTP_11, &[("host", "h"), ("expect", "100-continue")], OK),
+            (
+                Version::HTTP_11,
+                &[("host", "h"), ("expect", "a-miracle")],
+                MALFORMED,
+            ),
+            (Version::HTTP_11, &[("host", "h"), ("upgrade", "h2c")], OK),
+            (
+                Version::HTTP_11,
+                &[("host", "h"), ("upgrade", "websocket")],
+                Err(Refusal::Upgrade),
+            ),
+            (
+                Version::HTTP_11,
+                &[("host", "h"), ("upgrade", "h2c"), ("upgrade", "websocket")],
+                Err(Refusal::Upgrade),
+            ),
+        ] {
+            assert_eq!(check(version, &headers(lines)), expected, "{lines:?}");
+        }
+    }
+}

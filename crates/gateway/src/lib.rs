@@ -1,0 +1,32 @@
+//! The way in to a model: authenticates, limits, forwards and records every scoring request.
+//!
+//! The path of a request, and the module of each step:
+//!
+//! ```text
+//! server ─► proxy ─► route ─► loopback ─► authn ─► limits ─► model ─► body ─► record
+//!                      └──────── a Refusal ─► respond ────────────────────────┘
+//! ```
+//!
+//! What decides (`route`, `authn`, `headers`, `ids`, `respond`, the table part of `loopback`) is
+//! pure; what acts is `proxy` and `run`.
+
+pub mod admin;
+pub mod args;
+pub mod authn;
+pub mod body;
+pub mod headers;
+pub mod ids;
+pub mod lifecycle;
+pub mod limits;
+pub mod logging;
+pub mod loopback;
+pub mod metrics;
+pub mod model;
+pub mod policy;
+pub mod proxy;
+pub mod record;
+pub mod respond;
+pub mod route;
+pub mod run;
+pub mod server;
+pub mod ticket;

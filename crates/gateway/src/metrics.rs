@@ -1,0 +1,218 @@
+//! What Prometheus sees. No label holds a path, a subject or anything else a client chose.
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use atelier_api::gateway_policy::GatewayPolicy;
+use jiff::Timestamp;
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, text},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+use crate::{authn::Denied, record::Outcome};
+
+/// All metrics of the gateway.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    denied: Family<DeniedLabels, Counter>,
+    duration: Histogram,
+    in_flight: Gauge,
+    queued: Gauge,
+    records_dropped: Counter,
+    policy_generation: Family<SlotLabels, Gauge>,
+    policy_loaded: Gauge,
+    policy_rejected: Counter,
+    policy_watched: Gauge,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    code: u16,
+    outcome: Outcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeniedLabels {
+    reason: Denied,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SlotLabels {
+    slot: Slot,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum Slot {
+    Primary,
+    Secondary,
+}
+
+impl Metrics {
+    /// Registers all metrics, at zero.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("atelier_gateway"),
+            requests: Family::default(),
+            denied: Family::default(),
+            // 1 ms to 33 s, then everything.
+            duration: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
+            in_flight: Gauge::default(),
+            queued: Gauge::default(),
+            records_dropped: Counter::default(),
+            policy_generation: Family::default(),
+            policy_loaded: Gauge::default(),
+            policy_rejected: Counter::default(),
+            policy_watched: Gauge::default(),
+        };
+        let Self {
+            registry,
+            requests,
+            denied,
+            duration,
+            in_flight,
+            queued,
+            records_dropped,
+            policy_generation,
+            policy_loaded,
+            policy_rejected,
+            policy_watched,
+        } = &mut metrics;
+        registry.register(
+            "requests",
+            "Requests, by status code and outcome",
+            requests.clone(),
+        );
+        registry.register(
+            "denied",
+            "Requests without an acceptable credential, by reason",
+            denied.clone(),
+        );
+        registry.register(
+            "request_duration_seconds",
+            "Time from a request's header to the end of its answer",
+            duration.clone(),
+        );
+        registry.register("requests_in_flight", "Requests being answered", in_flight.clone());
+        registry.register(
+            "requests_queued",
+            "Requests waiting for their turn",
+            queued.clone(),
+        );
+        registry.register(
+            "records_dropped",
+            "Records lost because stdout stalled",
+            records_dropped.clone(),
+        );
+        registry.register(
+            "policy_generation",
+            "Generation of each key in the policy served by",
+            policy_generation.clone(),
+        );
+        registry.register(
+            "policy_loaded_timestamp_seconds",
+            "When the policy served by was loaded; 0: never",
+            policy_loaded.clone(),
+        );
+        registry.register(
+            "policy_rejected",
+            "Policies that could not be read",
+            policy_rejected.clone(),
+        );
+        registry.register(
+            "policy_watched",
+            "1 while the API server delivers the policy",
+            policy_watched.clone(),
+        );
+        Arc::new(metrics)
+    }
+
+    /// Writes all metrics in the OpenMetrics text format.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut out = String::new();
+        if text::encode(&mut out, &self.registry).is_err() {
+            // Only an out-of-memory writer fails; the reader then sees that the text is cut off.
+            let _ = out.write_str("# incomplete\n");
+        }
+        out
+    }
+
+    /// Counts a finished request.
+    pub fn finished(&self, code: u16, outcome: Outcome, duration: Duration) {
+        self.requests
+            .get_or_create(&RequestLabels { code, outcome })
+            .inc();
+        self.duration.observe(duration.as_secs_f64());
+    }
+
+    /// Counts a denial.
+    pub fn denied(&self, reason: Denied) {
+        self.denied.get_or_create(&DeniedLabels { reason }).inc();
+    }
+
+    /// Counts a record that stdout did not take in time.
+    pub fn record_dropped(&self) {
+        self.records_dropped.inc();
+    }
+
+    /// Notes the policy that is served by from now on.
+    pub fn policy_loaded(&self, policy: &GatewayPolicy, now: Timestamp) {
+        self.policy_loaded.set(now.as_second());
+        if let Some(keys) = policy.keys() {
+            for (slot, key) in [(Slot::Primary, &keys.primary), (Slot::Secondary, &keys.secondary)] {
+                let generation = i64::try_from(key.generation).unwrap_or(i64::MAX);
+                self.policy_generation
+                    .get_or_create(&SlotLabels { slot })
+                    .set(generation);
+            }
+        }
+    }
+
+    /// Counts a policy that could not be read.
+    pub fn policy_rejected(&self) {
+        self.policy_rejected.inc();
+    }
+
+    /// Notes whether the API server delivers the policy.
+    pub fn policy_watched(&self, watched: bool) {
+        self.policy_watched.set(i64::from(watched));
+    }
+
+    /// Counts one request in flight until the guard is dropped.
+    #[must_use]
+    pub fn in_flight(&self) -> Counted {
+        Counted::new(&self.in_flight)
+    }
+
+    /// Counts one waiting request until the guard is dropped.
+    #[must_use]
+    pub fn queued(&self) -> Counted {
+        Counted::new(&self.queued)
+    }
+}
+
+/// One thing that a gauge counts while it lives.
+#[derive(Debug)]
+pub struct Counted(Gauge);
+
+impl Counted {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

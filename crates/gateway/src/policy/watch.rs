@@ -1,0 +1,133 @@
+//! The policy from the API server: a watch of one Secret, kept up through every outage.
+
+use std::{pin::pin, time::Duration};
+
+use atelier_api::gateway_policy::POLICY_KEY;
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, Client, Config,
+    runtime::{
+        WatchStreamExt as _,
+        utils::Backoff,
+        watcher::{self, DefaultBackoff, Event, watcher},
+    },
+};
+use thiserror::Error;
+use tokio::time::sleep;
+
+use super::{Source, Store};
+
+/// The server ends each watch after this many seconds, and the client after five more: how long
+/// a connection that died in silence can hide a revocation.
+const WATCH_SECONDS: u32 = 30;
+
+/// How long a request that is no watch may be silent.
+const READ_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest pause between attempts. An outage must not delay a revocation much beyond its end.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Which Secret to watch.
+#[derive(Clone, Debug)]
+pub struct WatchTarget {
+    /// The namespace of the Secret.
+    pub namespace: String,
+    /// The name of the Secret. The gateway's rights are limited to it.
+    pub secret: String,
+}
+
+#[derive(Debug, Error)]
+enum WatchError {
+    #[error("no ServiceAccount is mounted: {0}")]
+    InCluster(#[from] kube::config::InClusterError),
+    #[error("no client can be built: {0}")]
+    Client(#[from] kube::Error),
+}
+
+/// Watches forever.
+pub async fn watch(target: &WatchTarget, store: &Store) {
+    let mut backoff = Capped::default();
+    loop {
+        match client() {
+            Ok(client) => follow(client, target, store).await,
+            Err(error) => tracing::warn!(%error, effect = store.effect(), "the policy cannot be watched yet"),
+        }
+        store.metrics.policy_watched(false);
+        sleep(backoff.next().unwrap_or(LONGEST_PAUSE)).await;
+    }
+}
+
+fn client() -> Result<Client, WatchError> {
+    // The pod's ServiceAccount, and nothing inferred: a stray kubeconfig must not redirect the gateway.
+    let mut config = Config::incluster()?;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(READ_TIMEOUT);
+    // The watch has its own pauses; the client's would hide an outage for minutes.
+    config.default_retry = false;
+    Ok(Client::try_from(config)?)
+}
+
+async fn follow(client: Client, target: &WatchTarget, store: &Store) {
+    let secrets: Api<Secret> = Api::namespaced(client, &target.namespace);
+    let only = format!("metadata.name={}", target.secret);
+    let config = watcher::Config::default().fields(&only).timeout(WATCH_SECONDS);
+    let mut events = pin!(watcher(secrets, config).backoff(Capped::default()));
+    let mut found = false;
+    while let Some(event) = events.next().await {
+        store.metrics.policy_watched(event.is_ok());
+        match event {
+            Ok(Event::Init) => found = false,
+            Ok(Event::InitApply(secret) | Event::Apply(secret)) => {
+                found = true;
+                apply(&secret, store);
+            }
+            Ok(Event::InitDone) if found => {}
+            Ok(Event::InitDone | Event::Delete(_)) => {
+                tracing::warn!(
+                    secret = target.secret,
+                    effect = store.effect(),
+                    "the Secret with the policy is gone; the operator rebuilds it"
+                );
+            }
+            Err(error) => {
+                tracing::warn!(%error, effect = store.effect(), "the watch of the policy is interrupted");
+            }
+        }
+    }
+}
+
+fn apply(secret: &Secret, store: &Store) {
+    // A missing entry is as bad as an empty one, and reported alike.
+    let document = secret
+        .data
+        .as_ref()
+        .and_then(|data| data.get(POLICY_KEY))
+        .map_or(&[][..], |bytes| &bytes.0);
+    store.offer(Source::Watch, document, Timestamp::now());
+}
+
+/// The usual pauses of a watch, but none longer than [`LONGEST_PAUSE`].
+#[derive(Default)]
+struct Capped(DefaultBackoff);
+
+impl Iterator for Capped {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(
+            self.0
+                .next()
+                .map_or(LONGEST_PAUSE, |pause| pause.min(LONGEST_PAUSE)),
+        )
+    }
+}
+
+impl Backoff for Capped {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}

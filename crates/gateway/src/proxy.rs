@@ -1,0 +1,195 @@
+//! A request from header to answer. Asks the pure parts in their order and acts on what they say.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Request, Response, StatusCode,
+    header::{CONNECTION, EXPECT},
+    request::Parts,
+};
+use hyper::body::Incoming;
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use uuid::Uuid;
+
+use crate::{
+    authn::{self, Permit},
+    body::{ReplyBody, RequestBody},
+    headers,
+    ids::RequestIds,
+    limits::{Limits, Turn},
+    loopback::gate::Gate,
+    model::Model,
+    policy::Store,
+    record::Outcome,
+    respond::{self, Refusal},
+    route::{Route, ScorePath, route},
+    server::Handler,
+    ticket::{Reporter, Ticket},
+};
+
+/// The gateway of one replica of one web service.
+#[derive(Debug)]
+pub struct Gateway {
+    /// The path that scores.
+    pub score_path: ScorePath,
+    /// The service's name, for its generic description.
+    pub service: String,
+    /// Who may call.
+    pub policy: Arc<Store>,
+    /// Whether the gateway is the only way in.
+    pub gate: Arc<Gate>,
+    /// How much at once, how large, how long.
+    pub limits: Limits,
+    /// The model.
+    pub model: Model,
+    /// Where accounts of requests go.
+    pub reporter: Arc<Reporter>,
+}
+
+/// A request that may go to the model, with all that is needed for it.
+struct Admitted {
+    permit: Permit,
+    turn: Turn,
+    route: Route,
+}
+
+/// What the client gets.
+enum Answer {
+    Own(Response<Bytes>),
+    Model(Response<Incoming>, Turn),
+}
+
+impl Handler for Gateway {
+    async fn handle(&self, request: Request<Incoming>) -> Response<ReplyBody> {
+        let arrived = Instant::now();
+        let (head, incoming) = request.into_parts();
+        let route = route(&head.method, head.uri.path(), &self.score_path);
+        let only_way_in = self.gate.confirm(arrived).await;
+        let mut response = if route == Ok(Route::Health) && only_way_in.is_ok() {
+            respond::healthy().map(ReplyBody::unrecorded)
+        } else {
+            self.handle_recorded(arrived, &head, incoming, only_way_in.and(route))
+                .await
+        };
+        if self.reporter.lifecycle.is_draining() {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    fn failed(&self, error: &hyper::Error) {
+        tracing::debug!(%error, "a client's connection failed");
+        // hyper has answered already, with these statuses; what it could not read cannot be recorded.
+        if error.is_parse() {
+            let (status, outcome) = if error.is_parse_too_large() {
+                (
+                    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                    Outcome::HeaderTooLarge,
+                )
+            } else {
+                (StatusCode::BAD_REQUEST, Outcome::BadRequest)
+            };
+            let nothing = Request::new(()).into_parts().0;
+            let ids = RequestIds::read(&nothing.headers, || Uuid::now_v7().to_string());
+            let mut ticket = Ticket::open(&self.reporter, &nothing, &ids, Timestamp::now(), Instant::now());
+            ticket.unreadable();
+            ticket.answered(status);
+            ticket.close(outcome);
+        }
+    }
+}
+
+impl Gateway {
+    async fn handle_recorded(
+        &self,
+        arrived: Instant,
+        head: &Parts,
+        incoming: Incoming,
+        route: Result<Route, Refusal>,
+    ) -> Response<ReplyBody> {
+        let ids = RequestIds::read(&head.headers, || Uuid::now_v7().to_string());
+        let mut ticket = Ticket::open(&self.reporter, head, &ids, Timestamp::now(), arrived);
+        let awaits_leave = head.headers.contains_key(EXPECT);
+        let body = RequestBody::new(incoming, self.limits.max_body, ticket.bytes_in(), awaits_leave);
+        let deadline = arrived + self.limits.timeout;
+        let answer = match self.admit(arrived, head, &body, &ids, route, &mut ticket).await {
+            Ok(admitted) => match timeout_at(deadline, self.forward(admitted, head, body, &ids)).await {
+                Ok(answer) => answer,
+                Err(_elapsed) => Err(Refusal::TimedOut),
+            },
+            Err(refusal) => Err(refusal),
+        };
+        let mut response = match answer {
+            Ok(Answer::Model(response, turn)) => {
+                ticket.answered(response.status());
+                response.map(|incoming| ReplyBody::model(incoming, turn, sleep_until(deadline), ticket))
+            }
+            Ok(Answer::Own(response)) => {
+                ticket.answered(response.status());
+                response.map(|bytes| ReplyBody::own(bytes, ticket, Outcome::Completed))
+            }
+            Err(refusal) => {
+                ticket.answered(refusal.status());
+                respond::refuse(refusal, ids.request_id())
+                    .map(|bytes| ReplyBody::own(bytes, ticket, refusal.outcome()))
+            }
+        };
+        ids.write(response.headers_mut());
+        response
+    }
+
+    /// Decides on a request by its header alone, and waits for its turn.
+    async fn admit(
+        &self,
+        arrived: Instant,
+        head: &Parts,
+        body: &RequestBody,
+        ids: &RequestIds,
+        route: Result<Route, Refusal>,
+        ticket: &mut Ticket,
+    ) -> Result<Admitted, Refusal> {
+        headers::check(head.version, &head.headers)?;
+        ids.check()?;
+        let route = route?;
+        let policy = self.policy.current().ok_or(Refusal::NotReady)?;
+        ticket.judged(policy.mode());
+        let permit = authn::authenticate(&policy, &head.headers).map_err(|denied| {
+            self.reporter.metrics.denied(denied);
+            Refusal::Denied(denied)
+        })?;
+        self.limits.check_announced(body)?;
+        let turn = self.limits.turn(arrived).await?;
+        let now = Instant::now();
+        ticket.forwarded(now - arrived, now);
+        Ok(Admitted { permit, turn, route })
+    }
+
+    async fn forward(
+        &self,
+        admitted: Admitted,
+        head: &Parts,
+        body: RequestBody,
+        ids: &RequestIds,
+    ) -> Result<Answer, Refusal> {
+        let Admitted { permit, turn, route } = admitted;
+        let mut to_model = head.headers.clone();
+        headers::clean_request(&mut to_model);
+        ids.write(&mut to_model);
+        let mut response = self
+            .model
+            .send(permit, head.method.clone(), &head.uri, to_model, body)
+            .await?;
+        if route == Route::Swagger && response.status() == StatusCode::NOT_FOUND {
+            return Ok(Answer::Own(respond::generic_openapi(
+                &self.service,
+                self.score_path.as_str(),
+            )));
+        }
+        headers::clean_response(response.headers_mut());
+        Ok(Answer::Model(response, turn))
+    }
+}

@@ -1,0 +1,271 @@
+//! Wiring: builds the parts, starts every task, waits for the first reason to end, and ends.
+
+use std::{
+    fs, future::pending, io, net::SocketAddr, num::NonZeroUsize, path::Path, process::ExitCode, sync::Arc,
+    time::Duration,
+};
+
+use thiserror::Error;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    task::{JoinHandle, JoinSet},
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    admin::Admin,
+    args::Args,
+    lifecycle::Lifecycle,
+    limits::Limits,
+    loopback::{Exposure, gate::Gate},
+    metrics::Metrics,
+    model::Model,
+    policy::{
+        Store, file,
+        watch::{WatchTarget, watch},
+    },
+    proxy::Gateway,
+    record::{Identity, Records},
+    server::{ServerLimits, serve},
+    ticket::Reporter,
+};
+
+/// Exit code when the model can be reached around the gateway.
+pub const EXIT_EXPOSED: u8 = 86;
+
+/// How long a stalled stdout may hold up the end.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long dropped connections may take to be gone.
+const KILL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What the admin listener allows: it has a handful of clients, all of them the cluster's.
+const ADMIN_LIMITS: ServerLimits = ServerLimits {
+    connections: NonZeroUsize::new(64).expect("64 is not 0"),
+    header_timeout: Duration::from_secs(30),
+    header_bytes: 16 * 1024,
+};
+
+/// How the gateway ends when nothing failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Asked to, and done with what it had.
+    Drained,
+    /// The model can be reached around the gateway.
+    Exposed,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Drained => Self::SUCCESS,
+            Exit::Exposed => Self::from(EXIT_EXPOSED),
+        }
+    }
+}
+
+/// Why the gateway fails.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The system refuses threads.
+    #[error("cannot start threads")]
+    Threads(#[source] io::Error),
+    /// The system refuses signal handlers.
+    #[error("cannot listen for signals")]
+    Signals(#[source] io::Error),
+    /// An address is taken or not ours.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The model's address cannot be written as a URI.
+    #[error("the address of the model cannot be used")]
+    Model(#[from] http::uri::InvalidUri),
+    /// A task that must outlive all others has ended.
+    #[error("the task {0} ended, which it must not")]
+    TaskEnded(String),
+}
+
+/// Runs the gateway until it is asked to end or cannot go on.
+///
+/// # Errors
+/// Any [`RunError`]; the process should end with a failure.
+pub fn run(args: Args) -> Result<Exit, RunError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(args.workers.get())
+        // Only looks at /proc block.
+        .max_blocking_threads(2)
+        .enable_all()
+        .build()
+        .map_err(RunError::Threads)?;
+    let exit = runtime.block_on(serve_until_end(args));
+    // Everything that mattered was joined.
+    runtime.shutdown_background();
+    exit
+}
+
+async fn serve_until_end(args: Args) -> Result<Exit, RunError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
+    let gate = Arc::new(Gate::new(Instant::now()));
+    // Before listening, so that what holds one of the gateway's ports is not taken for the gateway.
+    gate.look().await;
+    let parts = Parts::new(&args, Arc::clone(&gate))?;
+    let lifecycle = parts.reporter.lifecycle.clone();
+    let records = parts.reporter.records.clone();
+
+    let end = async {
+        let exposed = gate.exposed();
+        let running = async {
+            let (mut serving, mut tasks) = parts.start(&args).await?;
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+                ended = &mut serving => return Err(RunError::TaskEnded(format!("server: {ended:?}"))),
+                Some(ended) = tasks.join_next() => return Err(RunError::TaskEnded(format!("{ended:?}"))),
+            }
+            drain(&args, &lifecycle, serving).await;
+            Ok(Exit::Drained)
+        };
+        tokio::select! {
+            // First: after a look that found something, nothing may start.
+            biased;
+            exposure = exposed => {
+                report(&exposure, &args.termination_log);
+                Ok(Exit::Exposed)
+            }
+            end = running => end,
+        }
+    };
+    let end = end.await;
+    lifecycle.kill();
+    if timeout(FLUSH_TIMEOUT, records.flush()).await.is_err() {
+        tracing::warn!("stdout is stalled: the last records are lost");
+    }
+    end
+}
+
+/// What the tasks share.
+struct Parts {
+    metrics: Arc<Metrics>,
+    policy: Arc<Store>,
+    gate: Arc<Gate>,
+    model: Model,
+    reporter: Arc<Reporter>,
+}
+
+impl Parts {
+    fn new(args: &Args, gate: Arc<Gate>) -> Result<Self, RunError> {
+        let metrics = Metrics::new();
+        let records = Records::start(Identity::from(args), io::stdout(), Arc::clone(&metrics))
+            .map_err(RunError::Threads)?;
+        let reporter = Reporter {
+            metrics: Arc::clone(&metrics),
+            records,
+            lifecycle: Lifecycle::default(),
+        };
+        Ok(Self {
+            policy: Arc::new(Store::new(Arc::clone(&metrics))),
+            metrics,
+            gate,
+            model: Model::new(args.model)?,
+            reporter: Arc::new(reporter),
+        })
+    }
+
+    /// Starts the server and, apart from it because it ends first, all other tasks.
+    async fn start(&self, args: &Args) -> Result<(JoinHandle<()>, JoinSet<()>), RunError> {
+        let listener = bind(args.listen).await?;
+        let admin_listener = bind(args.admin_listen).await?;
+        let ports =
+            [&listener, &admin_listener].map(|listener| listener.local_addr().map(|address| address.port()));
+        self.gate.owns(ports.into_iter().flatten().collect());
+
+        let mut tasks = JoinSet::new();
+        let gate = Arc::clone(&self.gate);
+        tasks.spawn(async move { gate.keep_looking().await });
+        let (dir, store) = (args.secret_dir.clone(), Arc::clone(&self.policy));
+        tasks.spawn(async move {
+            file::follow(&dir, &store).await;
+            // Done when the watch has taken over, and that is no reason to end.
+            pending().await
+        });
+        if let Some(secret) = args.secret.clone() {
+            let target = WatchTarget {
+                namespace: args.namespace.clone(),
+                secret,
+            };
+            let store = Arc::clone(&self.policy);
+            tasks.spawn(async move { watch(&target, &store).await });
+        }
+        let admin = Admin {
+            policy: Arc::clone(&self.policy),
+            gate: Arc::clone(&self.gate),
+            lifecycle: self.reporter.lifecycle.clone(),
+            model: self.model.clone(),
+            metrics: Arc::clone(&self.metrics),
+        };
+        // Answers to the very end, hence with a lifecycle of its own.
+        tasks.spawn(serve(
+            admin_listener,
+            ADMIN_LIMITS,
+            Lifecycle::default(),
+            Arc::new(admin),
+        ));
+
+        let limits = ServerLimits {
+            connections: args.max_connections,
+            header_timeout: args.header_timeout_ms,
+            header_bytes: usize::try_from(args.max_header_bytes).unwrap_or(usize::MAX / 2),
+        };
+        let gateway = Gateway {
+            score_path: args.score_path.clone(),
+            service: args.service.clone(),
+            policy: Arc::clone(&self.policy),
+            gate: Arc::clone(&self.gate),
+            limits: Limits::new(args, Arc::clone(&self.metrics)),
+            model: self.model.clone(),
+            reporter: Arc::clone(&self.reporter),
+        };
+        let serving = tokio::spawn(serve(
+            listener,
+            limits,
+            self.reporter.lifecycle.clone(),
+            Arc::new(gateway),
+        ));
+        tracing::info!(listen = %args.listen, admin = %args.admin_listen, model = %args.model, "the gateway serves");
+        Ok((serving, tasks))
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, RunError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| RunError::Bind { address, source })
+}
+
+/// Lets the world forget this replica, then finishes what it has.
+async fn drain(args: &Args, lifecycle: &Lifecycle, mut serving: JoinHandle<()>) {
+    tracing::info!("draining");
+    lifecycle.drain();
+    sleep(args.drain_delay_ms).await;
+    lifecycle.close();
+    if timeout(args.drain_timeout_ms, &mut serving).await.is_err() {
+        tracing::warn!("requests in flight took too long and are dropped");
+        lifecycle.kill();
+        let _ = timeout(KILL_TIMEOUT, serving).await;
+    }
+}
+
+/// Says why, where people and the operator look for it.
+fn report(exposure: &Exposure, termination_log: &Path) {
+    tracing::error!("{exposure}");
+    if let Err(error) = fs::write(termination_log, exposure.to_string()) {
+        tracing::warn!(%error, path = %termination_log.display(), "cannot write the reason of the exit");
+    }
+}
