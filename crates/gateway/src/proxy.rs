@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Request, Response, StatusCode,
+    Request, Response, StatusCode,
     header::{CONNECTION, EXPECT},
     request::Parts,
 };
@@ -74,9 +74,7 @@ impl Handler for Gateway {
                 .await
         };
         if self.reporter.lifecycle.is_draining() {
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
+            response.headers_mut().insert(CONNECTION, respond::CLOSE);
         }
         response
     }

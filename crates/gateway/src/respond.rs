@@ -5,11 +5,14 @@
 use bytes::Bytes;
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use serde::Serialize;
 
 use crate::{authn::Denied, record::Outcome};
+
+/// The value of `Connection` by which a connection ends with its answer.
+pub const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// Why a request gets an answer of the gateway's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,6 +184,12 @@ pub fn refuse(refusal: Refusal, request_id: &str) -> Response<Bytes> {
         }
         Refusal::MethodNotAllowed { allow } => {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
+            // CONNECT among them.
+            headers.insert(CONNECTION, CLOSE);
+        }
+        // The client may mean what follows as something other than the next request.
+        Refusal::Malformed | Refusal::Upgrade => {
+            headers.insert(CONNECTION, CLOSE);
         }
         Refusal::QueueTimeout | Refusal::NotReady => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

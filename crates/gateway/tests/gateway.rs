@@ -1,0 +1,27 @@
+//! The real gateway between real clients and real, often misbehaving, models, on the loopback of
+//! a network namespace of its own. Needs the right to make one: root, or `unshare --map-root-user`.
+
+#[path = "gateway/contract.rs"]
+mod contract;
+#[path = "gateway/exposure.rs"]
+mod exposure;
+#[path = "gateway/faults.rs"]
+mod faults;
+#[path = "gateway/framing.rs"]
+mod framing;
+#[path = "gateway/harness.rs"]
+mod harness;
+#[path = "gateway/http.rs"]
+mod http_client;
+#[path = "gateway/limits.rs"]
+mod limits;
+#[path = "gateway/models.rs"]
+mod models;
+#[path = "gateway/policy.rs"]
+mod policy;
+#[path = "gateway/records.rs"]
+mod records;
+#[path = "gateway/shutdown.rs"]
+mod shutdown;
+#[path = "gateway/streaming.rs"]
+mod streaming;
