@@ -33,3 +33,18 @@ is_static() {
     ! readelf -lW "$1" | grep -q INTERP &&
     ! readelf -dW "$1" | grep -q '(NEEDED)'
 }
+
+# load_images: reads out/images/images.env, and insists on all images.
+load_images() {
+  local name
+  # shellcheck source=/dev/null
+  [[ ! -e $out/images.env ]] || . "$out/images.env"
+  for name in "${names[@]}"; do
+    [[ -e $(archive "$name") ]] || die "the $name image is missing; run images/build first."
+  done
+}
+
+# reference NAME, archive NAME, tag NAME: what images.env says of an image.
+reference() { local variable=ATELIER_${1^^}_IMAGE; echo "${!variable:-}"; }
+archive() { local variable=ATELIER_${1^^}_ARCHIVE; echo "${!variable:-}"; }
+tag() { local reference; reference=$(reference "$1"); echo "${reference##*:}"; }
