@@ -24,12 +24,16 @@ choose_network() {
   local net
   for ((INDEX = 1; INDEX < 100; INDEX++)); do
     net=10.$((128 + INDEX)).0.0/16
-    if ! taken "INDEX=$INDEX" && [[ ! -e /sys/class/net/atelier$INDEX ]] &&
-      [[ -z $(ip route show root $net) && -z $(ip route show match $net | grep --invert-match '^default') ]]; then
-      return
-    fi
+    if ! taken "INDEX=$INDEX" && [[ ! -e /sys/class/net/atelier$INDEX ]] && ! routed "$net"; then return; fi
   done
   die "no free /16 left between 10.129.0.0 and 10.227.0.0"
+}
+
+# routed NET: is any route, other than the default, to a part of it or to more than it?
+routed() {
+  local routes
+  routes=$(ip route show root "$1" && ip route show match "$1")
+  awk 'NF && $1 != "default" {found = 1} END {exit !found}' <<<"$routes"
 }
 
 # Ten neighbouring ports, below the range the kernel hands out to clients. The

@@ -34,14 +34,15 @@ launch() {
 }
 
 # process_alive RECORD: is the very process that wrote it still running? One
-# that is dead but not reaped by its parent counts as ended.
+# whose last thread has ended, and only waits for its parent, is not.
 process_alive() {
   local pid start stat
   read -r pid start 2>/dev/null <"$1" || return 1
   stat=$(cat "/proc/$pid/stat" 2>/dev/null) || return 1
   # The second field is the name, which may hold spaces: count from behind it.
   read -r -a stat <<<"${stat##*) }"
-  [[ ${stat[0]} != Z && ${stat[19]} == "$start" ]]
+  local state=${stat[0]} threads=${stat[17]}
+  [[ ${stat[19]} == "$start" ]] && { [[ $state != Z ]] || ((threads > 1)); }
 }
 
 # end_processes SIGNAL RECORD...: signals those still alive and waits for their end.

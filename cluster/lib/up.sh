@@ -73,30 +73,25 @@ up_node() {
     wait "${prepared[$n]}" || die "node-$n could not be prepared"
     start_kubelet $n
   done
-  for ((n = 1; n <= NODES; n++)); do
-    wait_until 60 "node-$n to be Ready (see $(node_dir $n)/log/kubelet.log)" node_ready "node-$n"
-    say "node-$n Ready"
-  done
+  wait_until 60 "the nodes to be Ready (see $DIR/nodes/*/log/kubelet.log)" nodes_ready
+  say "nodes Ready"
   wait_for_default_account
   wait_until 60 "CoreDNS to be available" kube_condition deployment/coredns Available
   say "CoreDNS available"
 }
 
 up_control_plane() {
-  local n
   wait_for_api
   say "API server ready"
   start_controllers
   start_kwok
   make_fake_nodes
-  for ((n = 1; n <= NODES; n++)); do
-    wait_until 60 "node-$n to be Ready (see $DIR/logs/kwok.log)" node_ready "node-$n"
-  done
+  wait_until 60 "the fake nodes to be Ready (see $DIR/logs/kwok.log)" nodes_ready
   say "$NODES fake nodes Ready"
   wait_for_default_account
 }
 
-node_ready() { kube_condition "node/$1" Ready; }
+nodes_ready() { [[ $(kube get nodes --no-headers | awk '$2 == "Ready"' | wc -l) == "$NODES" ]]; }
 kube_condition() {
   [[ $(kube --namespace kube-system get "$1" \
     --output "jsonpath={.status.conditions[?(@.type=='$2')].status}") == True ]]
