@@ -10,15 +10,24 @@ pub mod schema;
 pub mod v1alpha1;
 
 pub use v1alpha1::{
-    ComputeTarget, ComputeTargetSpec, ComputeTargetStatus, RoleAssignment, RoleAssignmentSpec, RoleAssignmentStatus, Run,
-    RunSpec, RunStatus, WebService, WebServiceSpec, WebServiceStatus, Workspace, WorkspaceSpec, WorkspaceStatus,
+    ComputeTarget, ComputeTargetSpec, ComputeTargetStatus, RoleAssignment, RoleAssignmentSpec,
+    RoleAssignmentStatus, Run, RunSpec, RunStatus, WebService, WebServiceSpec, WebServiceStatus,
+    Workspace, WorkspaceSpec, WorkspaceStatus,
 };
 
 /// The API group of every custom resource.
 pub const GROUP: &str = "atelier.dev";
 
 /// All CustomResourceDefinitions, in the order in which they are written to `crds/`.
-pub fn crds() -> Vec<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition> {
+pub fn crds()
+-> Vec<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition>
+{
     use kube::CustomResourceExt as _;
-    vec![Workspace::crd(), RoleAssignment::crd(), ComputeTarget::crd(), Run::crd(), WebService::crd()]
+    vec![
+        Workspace::crd(),
+        RoleAssignment::crd(),
+        ComputeTarget::crd(),
+        Run::crd(),
+        WebService::crd(),
+    ]
 }

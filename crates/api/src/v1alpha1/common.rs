@@ -1,6 +1,7 @@
 //! Pieces that several kinds share.
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,11 +18,15 @@ pub struct Resources {
 }
 
 /// One environment variable. Never a credential: whoever may read the object reads the value.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!self.name.startsWith('ATELIER_')").message("names that begin with ATELIER_ are reserved"))]
 pub struct EnvVar {
     /// Name of the variable. Names that begin with `ATELIER_` are reserved.
-    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$"))]
+    #[schemars(
+        length(min = 1, max = 128),
+        regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$")
+    )]
     pub name: String,
     /// Its value.
     #[schemars(length(max = 4096))]

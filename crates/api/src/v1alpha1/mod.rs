@@ -9,12 +9,15 @@ mod workspace;
 
 pub use common::{EnvVar, Resources, Toleration, TolerationOperator};
 pub use compute_target::{
-    AllocationState, ComputeTarget, ComputeTargetSpec, ComputeTargetStatus, Managed, NodeCounts, NodeError, Nodes, Priority,
+    AllocationState, ComputeTarget, ComputeTargetSpec, ComputeTargetStatus, Managed, NodeCounts,
+    NodeError, Nodes, Priority,
 };
-pub use role_assignment::{Principal, PrincipalKind, Role, RoleAssignment, RoleAssignmentSpec, RoleAssignmentStatus};
+pub use role_assignment::{
+    Principal, PrincipalKind, Role, RoleAssignment, RoleAssignmentSpec, RoleAssignmentStatus,
+};
 pub use run::{Run, RunError, RunSpec, RunState, RunStatus};
 pub use web_service::{
-    Auth, AuthMode, Class, KeyGeneration, KeyStatus, KeysStatus, Limits, ServiceState, WebService, WebServiceSpec,
-    WebServiceStatus,
+    Auth, AuthMode, Class, KeyGeneration, KeyStatus, KeysStatus, Limits, ServiceState, WebService,
+    WebServiceSpec, WebServiceStatus,
 };
 pub use workspace::{Identity, ProvisioningState, Workspace, WorkspaceSpec, WorkspaceStatus};

@@ -37,7 +37,10 @@ use super::EnvVar;
 #[x_kube(validation = Rule::new("!oldSelf.cancel || self.cancel").message("a cancellation cannot be taken back; make another run"))]
 pub struct RunSpec {
     /// What the run belongs to. Passed to the command as `ATELIER_EXPERIMENT`.
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")
+    )]
     pub experiment: String,
     /// Name of the ComputeTarget, in this namespace. It may come later than the run.
     #[schemars(length(min = 1, max = 40))]

@@ -88,7 +88,10 @@ fn one() -> i32 {
 }
 
 fn resources() -> Resources {
-    Resources { cpu: Quantity("100m".into()), memory: Quantity("512Mi".into()) }
+    Resources {
+        cpu: Quantity("100m".into()),
+        memory: Quantity("512Mi".into()),
+    }
 }
 
 /// The class of a service.
@@ -152,7 +155,10 @@ fn first_generation() -> i64 {
 
 impl Default for KeyGeneration {
     fn default() -> Self {
-        Self { primary: first_generation(), secondary: first_generation() }
+        Self {
+            primary: first_generation(),
+            secondary: first_generation(),
+        }
     }
 }
 

@@ -33,7 +33,10 @@ use serde::{Deserialize, Serialize};
 pub struct WorkspaceSpec {
     /// Where the workspace lives: one of the installation's `locations`.
     #[serde(default = "local")]
-    #[schemars(length(min = 1, max = 40), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 40),
+        regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
+    )]
     #[x_kube(validation = Rule::new("self == oldSelf").message("location is fixed when the workspace is created; make a new workspace elsewhere"))]
     pub location: String,
 }

@@ -1,0 +1,141 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Workspaces, roles, compute, runs and model endpoints on plain Kubernetes.
+#[derive(Debug, Parser)]
+#[command(name = "atelier", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator.
+    Operator(Box<OperatorArgs>),
+    /// Write the CustomResourceDefinitions, one file each.
+    Crd {
+        /// The folder to write to.
+        dir: PathBuf,
+    },
+    /// Give up what the operator holds in the cluster, before the chart is removed.
+    Cleanup(CleanupArgs),
+    /// Do nothing until told to end: what a placeholder runs.
+    Pause,
+}
+
+/// Options of `operator`.
+#[derive(Clone, Debug, Args)]
+pub struct OperatorArgs {
+    /// The operator's own namespace.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "atelier-system")]
+    pub namespace: String,
+    /// The operator's own ServiceAccount.
+    #[arg(long, env = "SERVICE_ACCOUNT", default_value = "atelier-operator")]
+    pub service_account: String,
+    /// A name that tells this replica from the others.
+    #[arg(long, env = "POD_NAME", default_value = "atelier-operator-local")]
+    pub replica: String,
+    /// Where the cluster asks for health and metrics.
+    #[arg(long, env = "ATELIER_ADMIN_LISTEN", default_value = "0.0.0.0:8081")]
+    pub admin_listen: SocketAddr,
+    /// The locations that exist, separated by commas.
+    #[arg(
+        long,
+        env = "ATELIER_LOCATIONS",
+        value_delimiter = ',',
+        default_value = "local"
+    )]
+    pub locations: Vec<String>,
+    /// Image of the gateway.
+    #[arg(long, env = "ATELIER_GATEWAY_IMAGE")]
+    pub gateway_image: String,
+    /// Image of placeholders: the operator's own.
+    #[arg(long, env = "ATELIER_OPERATOR_IMAGE")]
+    pub operator_image: String,
+    /// Whether the images of pods are pulled.
+    #[arg(
+        long,
+        env = "ATELIER_PULL_POLICY",
+        value_enum,
+        default_value = "if-not-present",
+        ignore_case = true
+    )]
+    pub pull_policy: PullPolicy,
+    /// Logging.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Options of `cleanup`.
+#[derive(Clone, Debug, Args)]
+pub struct CleanupArgs {
+    /// The operator's own namespace.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "atelier-system")]
+    pub namespace: String,
+    /// The operator's Deployment, which is scaled to nothing first.
+    #[arg(long, default_value = "atelier-operator")]
+    pub deployment: String,
+    /// Logging.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Logging.
+#[derive(Clone, Debug, Args)]
+pub struct LogArgs {
+    /// How the log is written.
+    #[arg(
+        long,
+        env = "ATELIER_LOG_FORMAT",
+        value_enum,
+        default_value = "json",
+        ignore_case = true
+    )]
+    pub log_format: LogFormat,
+    /// What the log holds: levels, by module if wanted (`info,atelier=debug`).
+    #[arg(
+        long = "log",
+        env = "ATELIER_LOG",
+        default_value = "info,kube_runtime=warn,kube_client=warn"
+    )]
+    pub filter: String,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Whether images are pulled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum PullPolicy {
+    #[value(alias = "Always")]
+    Always,
+    #[value(alias = "IfNotPresent")]
+    IfNotPresent,
+    #[value(alias = "Never")]
+    Never,
+}
+
+impl PullPolicy {
+    /// As Kubernetes spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "Always",
+            Self::IfNotPresent => "IfNotPresent",
+            Self::Never => "Never",
+        }
+    }
+}

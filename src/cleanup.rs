@@ -1,0 +1,93 @@
+//! `atelier cleanup`: run by the chart before it is removed.
+//!
+//! Stops the operator, then removes its own bindings in workspaces' namespaces. Custom resources and what was made
+//! for them stay: models go on answering, and a new installation takes over where the old one ended. There is no
+//! finalizer to take off, since none is ever set.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use atelier_api::labels;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
+use kube::{Api, Client, ResourceExt as _};
+use tracing::info;
+
+use crate::args::CleanupArgs;
+use crate::kit::error::status_code;
+use crate::workspace::manager_binding_name;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Gives up what the operator holds in the cluster.
+pub async fn run(args: CleanupArgs) -> anyhow::Result<()> {
+    let client = Client::try_default()
+        .await
+        .context("no way to the API server")?;
+    stop_operator(&client, &args).await?;
+    let everywhere: Api<RoleBinding> = Api::all(client.clone());
+    let ours = ListParams::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGER));
+    for binding in everywhere.list(&ours).await.context("list RoleBindings")? {
+        if binding.name_any() != manager_binding_name() {
+            continue;
+        }
+        let namespace = binding.namespace().unwrap_or_default();
+        let api: Api<RoleBinding> = Api::namespaced(client.clone(), &namespace);
+        let exactly = Preconditions {
+            uid: binding.uid(),
+            resource_version: None,
+        };
+        let params = DeleteParams {
+            preconditions: Some(exactly),
+            ..DeleteParams::default()
+        };
+        match api.delete(manager_binding_name(), &params).await {
+            Ok(_) => info!(namespace, "rights given up"),
+            Err(error) if status_code(&error) == Some(404) => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("delete the binding in {namespace}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An operator that still ran would make its bindings again.
+async fn stop_operator(client: &Client, args: &CleanupArgs) -> anyhow::Result<()> {
+    let api: Api<Deployment> = Api::namespaced(client.clone(), &args.namespace);
+    let nothing = serde_json::json!({"spec": {"replicas": 0}});
+    match api
+        .patch_scale(
+            &args.deployment,
+            &PatchParams::default(),
+            &Patch::Merge(nothing),
+        )
+        .await
+    {
+        Ok(_) => {}
+        Err(error) if status_code(&error) == Some(404) => return Ok(()),
+        Err(error) => return Err(error).context("scale the operator to nothing"),
+    }
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &args.namespace);
+    let of_operator = ListParams::default().labels(&format!("{}=operator", labels::COMPONENT));
+    let begun = Instant::now();
+    while !pods
+        .list(&of_operator)
+        .await
+        .context("list the operator's pods")?
+        .items
+        .is_empty()
+    {
+        if begun.elapsed() > PATIENCE {
+            bail!(
+                "the operator's pods do not end; look at: kubectl -n {} get pods",
+                args.namespace
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    info!("the operator has ended");
+    Ok(())
+}

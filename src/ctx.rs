@@ -1,0 +1,94 @@
+//! What every reconcile gets: the client, the views of the cluster, and everything that must not come from nowhere
+//! (time, identity, configuration).
+
+use std::sync::Arc;
+
+use atelier_api::{ComputeTarget, RoleAssignment, Run, WebService, Workspace};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Client;
+use kube::api::PartialObjectMeta;
+use kube::runtime::reflector::Store;
+
+use crate::compute_target::Board;
+use crate::kit::apply::Applier;
+use crate::kit::children::Children;
+use crate::kit::events::Events;
+use crate::kit::metrics::Metrics;
+use crate::kit::triggers::Triggers;
+use crate::kit::watch::Watches;
+use crate::leader::Claim;
+use crate::web_service::KeyCache;
+
+/// What the installation decides.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The operator's own namespace.
+    pub namespace: String,
+    /// The operator's own ServiceAccount.
+    pub service_account: String,
+    /// The locations that exist.
+    pub locations: Vec<String>,
+    /// Image of the gateway.
+    pub gateway_image: String,
+    /// Image of placeholders: the operator's own.
+    pub placeholder_image: String,
+    /// Whether images are pulled: `Always`, `IfNotPresent` or `Never`.
+    pub pull_policy: String,
+}
+
+/// The views of our own kinds and of namespaces.
+pub struct Stores {
+    /// Namespaces, metadata only.
+    pub namespaces: Store<PartialObjectMeta<Namespace>>,
+    /// Workspaces.
+    pub workspaces: Store<Workspace>,
+    /// Role assignments.
+    pub role_assignments: Store<RoleAssignment>,
+    /// Compute targets.
+    pub compute_targets: Store<ComputeTarget>,
+    /// Runs.
+    pub runs: Store<Run>,
+    /// Web services.
+    pub web_services: Store<WebService>,
+}
+
+/// What every reconcile gets.
+pub struct Ctx {
+    /// The API server.
+    pub client: Client,
+    /// What the installation decides.
+    pub settings: Settings,
+    /// The views of our own kinds.
+    pub stores: Stores,
+    /// The children that exist.
+    pub children: Arc<Children>,
+    /// Their watches.
+    pub watches: Watches,
+    /// Who is to be looked at again.
+    pub triggers: Triggers,
+    /// Proof of leadership.
+    pub claim: Claim,
+    /// Kubernetes Events.
+    pub events: Events,
+    /// Counters.
+    pub metrics: Metrics,
+    /// The time.
+    pub clock: fn() -> Timestamp,
+    /// Queue positions, published by compute targets for their runs.
+    pub board: Board,
+    /// What is known of services' keys, so that nothing is read twice.
+    pub keys: KeyCache,
+}
+
+impl Ctx {
+    /// Writes children as the field manager `manager`.
+    pub fn applier(&self, manager: &'static str) -> Applier<'_> {
+        Applier {
+            client: &self.client,
+            children: &self.children,
+            claim: &self.claim,
+            manager,
+        }
+    }
+}

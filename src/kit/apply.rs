@@ -1,0 +1,361 @@
+//! Makes a child what it should be: POST when it is absent, PUT with uid and resourceVersion when it differs.
+//!
+//! Not server-side apply: that leaves what others added (docs/design/drift.md). Every write but a creation carries
+//! the version it was decided on; a conflict means to look again.
+
+use kube::Client;
+use kube::api::{DeleteParams, DynamicObject, PostParams, Preconditions};
+
+use super::child::{ChildKey, ChildKind, Desired};
+use super::children::{Children, Seen};
+use super::error::{Error, status_code};
+use crate::leader::Claim;
+
+/// What is to be done about a child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It is as it should be.
+    Keep,
+    /// It is not there.
+    Create,
+    /// It differs.
+    Replace,
+    /// It goes away by itself; look again when it is gone.
+    Wait,
+}
+
+/// Decides by what is known.
+pub fn decide(desired: &Desired, seen: Option<&Seen>) -> Decision {
+    match seen {
+        None => Decision::Create,
+        Some(seen) if seen.deleting => Decision::Wait,
+        Some(seen) if seen.hash == desired.hash || seen.written_for == Some(desired.hash) => {
+            Decision::Keep
+        }
+        Some(_) => Decision::Replace,
+    }
+}
+
+/// Whether a live object is ours: the uid we last knew, or an owner reference to the owner's uid. Taking our labels
+/// away does not make it foreign.
+fn is_ours(seen: &Seen, last_uid: Option<&str>, owner_uid: Option<&str>) -> bool {
+    let owned = seen
+        .owner
+        .as_ref()
+        .is_some_and(|owner| Some(owner.uid.as_str()) == owner_uid);
+    owned || Some(seen.uid.as_str()) == last_uid
+}
+
+/// Whether a live object belongs to an earlier object of the owner's kind and name.
+fn is_predecessors(seen: &Seen, desired: &Desired) -> bool {
+    let wanted = desired
+        .object
+        .metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .next();
+    seen.owner
+        .as_ref()
+        .zip(wanted)
+        .is_some_and(|(owner, wanted)| {
+            owner.kind == wanted.kind && owner.name == wanted.name && owner.uid != wanted.uid
+        })
+}
+
+/// Writes children, for as long as we are the leader.
+pub struct Applier<'a> {
+    /// Where to write.
+    pub client: &'a Client,
+    /// What is known.
+    pub children: &'a Children,
+    /// Proof of leadership, asked before every write.
+    pub claim: &'a Claim,
+    /// `fieldManager` of the writes: one for each concern.
+    pub manager: &'static str,
+}
+
+/// What became of a child.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// Its uid.
+    pub uid: String,
+    /// Whether it had to be written.
+    pub written: bool,
+}
+
+impl Applier<'_> {
+    /// Makes one child what it should be.
+    pub async fn apply(&self, desired: &Desired) -> Result<Applied, Error> {
+        let seen = self.children.get(&desired.key);
+        match (decide(desired, seen.as_ref()), seen) {
+            (Decision::Keep, Some(seen)) => Ok(Applied {
+                uid: seen.uid,
+                written: false,
+            }),
+            (Decision::Replace, Some(seen)) => self.replace(desired, &seen).await,
+            (Decision::Wait, _) => Err(Error::Stale(desired.key.to_string())),
+            _ => self.create(desired).await,
+        }
+    }
+
+    async fn create(&self, desired: &Desired) -> Result<Applied, Error> {
+        self.claim.check()?;
+        let api = desired.key.kind.api(self.client, &desired.key.namespace);
+        match api.create(&self.params(), &desired.object).await {
+            Ok(object) => self.learn(desired, &object),
+            // Somebody's, or ours and not seen yet or without its labels.
+            Err(error) if status_code(&error) == Some(409) => self.adopt(desired).await,
+            Err(error) => Err(refused_or_api(&desired.key, "create", error)),
+        }
+    }
+
+    /// The name is taken: by us, or by somebody else.
+    async fn adopt(&self, desired: &Desired) -> Result<Applied, Error> {
+        let api = desired.key.kind.api(self.client, &desired.key.namespace);
+        let live = api
+            .get_opt(&desired.key.name)
+            .await
+            .map_err(Error::api(format!("get {}", desired.key)))?;
+        let Some(seen) = live.and_then(|object| Seen::of(desired.key.kind, &object)) else {
+            return Err(Error::Stale(desired.key.to_string()));
+        };
+        let last_uid = self.children.last_uid(&desired.key);
+        let owner = desired
+            .object
+            .metadata
+            .owner_references
+            .iter()
+            .flatten()
+            .next()
+            .map(|owner| owner.uid.as_str());
+        if !is_ours(&seen, last_uid.as_deref(), owner) {
+            // Of an owner of the same name that is gone: the garbage collector is about to remove it.
+            return match seen.deleting || is_predecessors(&seen, desired) {
+                true => Err(Error::Stale(desired.key.to_string())),
+                false => Err(Error::NameConflict(desired.key.clone())),
+            };
+        }
+        match decide(desired, Some(&seen)) {
+            Decision::Replace => self.replace(desired, &seen).await,
+            Decision::Keep => {
+                self.children.observe(&desired.key, seen.clone());
+                Ok(Applied {
+                    uid: seen.uid,
+                    written: false,
+                })
+            }
+            Decision::Wait | Decision::Create => Err(Error::Stale(desired.key.to_string())),
+        }
+    }
+
+    async fn replace(&self, desired: &Desired, seen: &Seen) -> Result<Applied, Error> {
+        self.claim.check()?;
+        let api = desired.key.kind.api(self.client, &desired.key.namespace);
+        let mut object = desired.object.clone();
+        object.metadata.uid = Some(seen.uid.clone());
+        object.metadata.resource_version = Some(seen.version.to_string());
+        // A pod's spec cannot be put back: metadata is, and what runs the wrong image goes.
+        if desired.key.kind == ChildKind::Pod {
+            return self.replace_pod(desired, object).await;
+        }
+        match api
+            .replace(&desired.key.name, &self.params(), &object)
+            .await
+        {
+            Ok(object) => self.learn(desired, &object),
+            Err(error) if matches!(status_code(&error), Some(404 | 409)) => {
+                Err(Error::Stale(desired.key.to_string()))
+            }
+            // Only what a binding refers to is immutable there, so this is somebody's remake of ours.
+            Err(error)
+                if status_code(&error) == Some(422)
+                    && desired.key.kind == ChildKind::RoleBinding =>
+            {
+                self.delete(&desired.key, seen).await?;
+                Err(Error::Stale(desired.key.to_string()))
+            }
+            Err(error) => Err(refused_or_api(&desired.key, "replace", error)),
+        }
+    }
+
+    async fn replace_pod(
+        &self,
+        desired: &Desired,
+        object: DynamicObject,
+    ) -> Result<Applied, Error> {
+        let api = desired.key.kind.api(self.client, &desired.key.namespace);
+        let metadata = serde_json::json!({"metadata": {
+            "uid": object.metadata.uid, "resourceVersion": object.metadata.resource_version,
+            "labels": object.metadata.labels, "annotations": object.metadata.annotations,
+            "ownerReferences": object.metadata.owner_references,
+        }});
+        let params = kube::api::PatchParams {
+            field_manager: Some(self.manager.into()),
+            ..Default::default()
+        };
+        match api
+            .patch(
+                &desired.key.name,
+                &params,
+                &kube::api::Patch::Merge(metadata),
+            )
+            .await
+        {
+            Ok(live) => {
+                let seen = self.remember(desired, &live, None)?;
+                if seen.hash != desired.hash {
+                    self.delete(&desired.key, &seen).await?;
+                    return Err(Error::Stale(desired.key.to_string()));
+                }
+                Ok(Applied {
+                    uid: seen.uid,
+                    written: true,
+                })
+            }
+            Err(error) if matches!(status_code(&error), Some(404 | 409)) => {
+                Err(Error::Stale(desired.key.to_string()))
+            }
+            Err(error) => Err(refused_or_api(&desired.key, "replace", error)),
+        }
+    }
+
+    /// Deletes exactly the object that was decided on.
+    pub async fn delete(&self, key: &ChildKey, seen: &Seen) -> Result<(), Error> {
+        self.claim.check()?;
+        let preconditions = Preconditions {
+            uid: Some(seen.uid.clone()),
+            resource_version: Some(seen.version.to_string()),
+        };
+        let params = DeleteParams {
+            preconditions: Some(preconditions),
+            ..DeleteParams::background()
+        };
+        match key
+            .kind
+            .api(self.client, &key.namespace)
+            .delete(&key.name, &params)
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(error) if status_code(&error) == Some(404) => Ok(()),
+            Err(error) if status_code(&error) == Some(409) => Err(Error::Stale(key.to_string())),
+            Err(error) => Err(Error::api(format!("delete {key}"))(error)),
+        }
+    }
+
+    fn learn(&self, desired: &Desired, object: &DynamicObject) -> Result<Applied, Error> {
+        let seen = self.remember(desired, object, Some(desired.hash))?;
+        Ok(Applied {
+            uid: seen.uid,
+            written: true,
+        })
+    }
+
+    fn remember(
+        &self,
+        desired: &Desired,
+        object: &DynamicObject,
+        written_for: Option<super::content::ContentHash>,
+    ) -> Result<Seen, Error> {
+        let seen = Seen::of(desired.key.kind, object)
+            .ok_or_else(|| Error::Stale(desired.key.to_string()))?;
+        if written_for.is_some_and(|hash| hash != seen.hash) {
+            tracing::debug!(child = %desired.key, "the API server filled in a default that is not known here");
+        }
+        let seen = Seen {
+            written_for,
+            ..seen
+        };
+        self.children.observe(&desired.key, seen.clone());
+        Ok(seen)
+    }
+
+    fn params(&self) -> PostParams {
+        PostParams {
+            dry_run: false,
+            field_manager: Some(self.manager.into()),
+        }
+    }
+}
+
+/// 422 and 403 by content (quota, admission) are the user's to mend; 403 by rights is ours.
+fn refused_or_api(key: &ChildKey, what: &str, error: kube::Error) -> Error {
+    if let kube::Error::Api(status) = &error {
+        let by_rights = status.code == 403 && status.message.contains("cannot");
+        let terminating = status.code == 403 && status.message.contains("being terminated");
+        if status.code == 422
+            || status.code == 400
+            || status.code == 413
+            || (status.code == 403 && !by_rights && !terminating)
+        {
+            return Error::Refused {
+                key: key.clone(),
+                code: status.code,
+                message: status.message.clone(),
+            };
+        }
+    }
+    Error::api(format!("{what} {key}"))(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn secret(data: &str) -> serde_json::Value {
+        json!({"apiVersion": "v1", "kind": "Secret", "data": {"a": data}, "metadata": {
+            "name": "a", "namespace": "n", "uid": "u", "resourceVersion": "1",
+            "ownerReferences": [{"apiVersion": "v1", "kind": "K", "name": "o", "uid": "owner", "controller": true}]}})
+    }
+
+    fn desired(data: &str) -> Desired {
+        Desired::new(ChildKind::Secret, &secret(data)).expect("a named object")
+    }
+
+    fn seen(data: &str) -> Seen {
+        let object = serde_json::from_value(secret(data)).expect("an object");
+        Seen::of(ChildKind::Secret, &object).expect("uid and version")
+    }
+
+    #[test]
+    fn an_equal_child_is_kept_and_a_different_one_replaced() {
+        assert_eq!(decide(&desired("x"), Some(&seen("x"))), Decision::Keep);
+        assert_eq!(decide(&desired("x"), Some(&seen("y"))), Decision::Replace);
+        assert_eq!(decide(&desired("x"), None), Decision::Create);
+    }
+
+    #[test]
+    fn what_the_server_made_of_our_own_write_is_accepted() {
+        let written = Seen {
+            written_for: Some(desired("x").hash),
+            ..seen("y")
+        };
+        assert_eq!(decide(&desired("x"), Some(&written)), Decision::Keep);
+        assert_eq!(decide(&desired("z"), Some(&written)), Decision::Replace);
+    }
+
+    #[test]
+    fn a_child_that_goes_away_is_waited_for() {
+        assert_eq!(
+            decide(
+                &desired("x"),
+                Some(&Seen {
+                    deleting: true,
+                    ..seen("x")
+                })
+            ),
+            Decision::Wait
+        );
+    }
+
+    #[test]
+    fn ours_is_the_known_uid_or_the_owners_uid_and_nothing_else() {
+        assert!(is_ours(&seen("x"), None, Some("owner")));
+        assert!(is_ours(&seen("x"), Some("u"), Some("another")));
+        assert!(!is_ours(&seen("x"), Some("v"), Some("another")));
+        assert!(!is_ours(&seen("x"), None, None));
+    }
+}

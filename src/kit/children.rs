@@ -1,0 +1,355 @@
+//! What is known of the children that exist: for each its uid, version and content hash, not the object.
+//!
+//! Fed by the watches and by the answers to our own writes, so that a decision never rests on a view that is older
+//! than what we wrote ourselves.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::DynamicObject;
+use serde_json::Value;
+
+use super::child::{ChildKey, ChildKind};
+use super::content::{self, ContentHash};
+use super::pod::PodView;
+
+/// What is known of one child.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Its uid.
+    pub uid: String,
+    /// Its resourceVersion. Comparable: larger is later.
+    pub version: u64,
+    /// Hash of its normal form.
+    pub hash: ContentHash,
+    /// The desired hash this very version was written for. Differs from `hash` where this API server fills in a
+    /// default that we do not know; the pair is then accepted as equal.
+    pub written_for: Option<ContentHash>,
+    /// Kind, name and uid of the owner that controls it.
+    pub owner: Option<Owner>,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// What the controllers look at beyond identity and content.
+    pub view: View,
+}
+
+/// The owner that controls a child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Owner {
+    pub kind: String,
+    pub name: String,
+    pub uid: String,
+}
+
+/// What the controllers look at beyond identity and content.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub enum View {
+    Plain,
+    Deployment(DeploymentView),
+    Pod(Box<PodView>),
+}
+
+/// What of a Deployment the controllers look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeploymentView {
+    /// Generation of the spec.
+    pub generation: i64,
+    /// Generation that the Deployment controller has seen.
+    pub observed_generation: i64,
+    /// Replicas there are, of any version.
+    pub replicas: i32,
+    /// Replicas of the current version.
+    pub updated: i32,
+    /// Replicas that are ready.
+    pub ready: i32,
+    /// Replicas that are available.
+    pub available: i32,
+}
+
+impl Seen {
+    /// Reads a live object. `None` if it lacks a uid or version, which no stored object does.
+    pub fn of(kind: ChildKind, object: &DynamicObject) -> Option<Self> {
+        let meta = &object.metadata;
+        let value = serde_json::to_value(object).ok()?;
+        let owner = meta
+            .owner_references
+            .iter()
+            .flatten()
+            .find(|o| o.controller == Some(true));
+        Some(Self {
+            uid: meta.uid.clone()?,
+            version: meta.resource_version.as_ref()?.parse().ok()?,
+            hash: content::hash(kind, &value),
+            written_for: None,
+            owner: owner.map(|o| Owner {
+                kind: o.kind.clone(),
+                name: o.name.clone(),
+                uid: o.uid.clone(),
+            }),
+            deleting: meta.deletion_timestamp.is_some(),
+            view: view(kind, value),
+        })
+    }
+
+    /// The pod, where this is one.
+    pub fn pod(&self) -> Option<&PodView> {
+        match &self.view {
+            View::Pod(pod) => Some(pod),
+            _ => None,
+        }
+    }
+}
+
+fn view(kind: ChildKind, value: Value) -> View {
+    match kind {
+        ChildKind::Pod => match serde_json::from_value::<Pod>(value) {
+            Ok(pod) => View::Pod(Box::new(PodView::of(&pod))),
+            Err(_) => View::Plain,
+        },
+        ChildKind::Deployment => {
+            let number = |pointer: &str| {
+                value
+                    .pointer(pointer)
+                    .and_then(Value::as_i64)
+                    .unwrap_or_default()
+            };
+            let count =
+                |name: &str| i32::try_from(number(&format!("/status/{name}"))).unwrap_or(i32::MAX);
+            View::Deployment(DeploymentView {
+                generation: number("/metadata/generation"),
+                observed_generation: number("/status/observedGeneration"),
+                replicas: count("replicas"),
+                updated: count("updatedReplicas"),
+                ready: count("readyReplicas"),
+                available: count("availableReplicas"),
+            })
+        }
+        _ => View::Plain,
+    }
+}
+
+#[derive(Default)]
+struct Inner {
+    namespaces: HashMap<String, BTreeMap<(ChildKind, String), Seen>>,
+    /// The uid a child last had, kept after it vanished from the watch: a child whose labels were taken away
+    /// vanishes too, and is still ours.
+    last_uid: HashMap<ChildKey, String>,
+    /// Kinds that have been listed once; the empty namespace stands for the whole cluster.
+    listed: HashSet<(ChildKind, String)>,
+}
+
+/// What is known of all children.
+#[derive(Default)]
+pub struct Children(RwLock<Inner>);
+
+impl Children {
+    // A poisoned lock means that a thread panicked between two inserts; the map is whole either way.
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of one child.
+    pub fn get(&self, key: &ChildKey) -> Option<Seen> {
+        self.read()
+            .namespaces
+            .get(&key.namespace)?
+            .get(&(key.kind, key.name.clone()))
+            .cloned()
+    }
+
+    /// The uid a child has, or had before it vanished.
+    pub fn last_uid(&self, key: &ChildKey) -> Option<String> {
+        self.read().last_uid.get(key).cloned()
+    }
+
+    /// Takes in a live object, unless something later is known. Says whether it was news.
+    pub fn observe(&self, key: &ChildKey, mut seen: Seen) -> bool {
+        let mut inner = self.write();
+        inner.last_uid.insert(key.clone(), seen.uid.clone());
+        let children = inner.namespaces.entry(key.namespace.clone()).or_default();
+        let id = (key.kind, key.name.clone());
+        if let Some(known) = children.get(&id) {
+            if known.version > seen.version
+                || (known.version == seen.version && seen.written_for.is_none())
+            {
+                return false;
+            }
+            // Only the status changed: what was accepted stays accepted.
+            if known.uid == seen.uid && known.hash == seen.hash && seen.written_for.is_none() {
+                seen.written_for = known.written_for;
+            }
+        }
+        children.insert(id, seen);
+        true
+    }
+
+    /// Takes in that a child is gone, as of `version`. Returns what was known of it.
+    pub fn forget(&self, key: &ChildKey, version: u64) -> Option<Seen> {
+        let mut inner = self.write();
+        let children = inner.namespaces.get_mut(&key.namespace)?;
+        let id = (key.kind, key.name.clone());
+        if children.get(&id)?.version > version {
+            return None;
+        }
+        children.remove(&id)
+    }
+
+    /// Takes in a whole list of a kind: whatever was known before the list began and is not in it, is gone.
+    /// Returns what is gone.
+    pub fn listed(
+        &self,
+        kind: ChildKind,
+        namespace: Option<&str>,
+        live: &HashSet<ChildKey>,
+        before: u64,
+    ) -> Vec<Seen> {
+        let mut inner = self.write();
+        inner
+            .listed
+            .insert((kind, namespace.unwrap_or_default().into()));
+        let mut gone = vec![];
+        for (ns, children) in &mut inner.namespaces {
+            if namespace.is_some_and(|only| only != ns) {
+                continue;
+            }
+            children.retain(|(k, name), seen| {
+                let keep = *k != kind
+                    || seen.version > before
+                    || live.contains(&ChildKey::new(kind, ns, name));
+                if !keep {
+                    gone.push(seen.clone());
+                }
+                keep
+            });
+        }
+        gone
+    }
+
+    /// The latest version known: what a list that begins now cannot be behind, save for later writes.
+    pub fn latest_version(&self) -> u64 {
+        self.read()
+            .namespaces
+            .values()
+            .flat_map(BTreeMap::values)
+            .map(|seen| seen.version)
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// Whether everything in a namespace has been listed, so that absence means absence.
+    pub fn is_complete(&self, namespace: &str) -> bool {
+        let inner = self.read();
+        inner
+            .listed
+            .contains(&(ChildKind::RoleBinding, String::new()))
+            && ChildKind::PER_NAMESPACE
+                .iter()
+                .all(|kind| inner.listed.contains(&(*kind, namespace.into())))
+    }
+
+    /// Whether a kind that is watched in the whole cluster has been listed.
+    pub fn is_listed_everywhere(&self, kind: ChildKind) -> bool {
+        self.read().listed.contains(&(kind, String::new()))
+    }
+
+    /// Forgets a namespace that is no longer watched. RoleBindings are watched everywhere and stay.
+    pub fn drop_namespace(&self, namespace: &str) {
+        let mut inner = self.write();
+        inner.listed.retain(|(_, ns)| ns != namespace);
+        inner.last_uid.retain(|key, _| key.namespace != namespace);
+        if let Some(children) = inner.namespaces.get_mut(namespace) {
+            children.retain(|(kind, _), _| *kind == ChildKind::RoleBinding);
+        }
+    }
+
+    /// The children in a namespace that `select` accepts.
+    pub fn select(
+        &self,
+        namespace: &str,
+        select: impl Fn(&ChildKey, &Seen) -> bool,
+    ) -> Vec<(ChildKey, Seen)> {
+        let inner = self.read();
+        let children = inner.namespaces.get(namespace).into_iter().flatten();
+        let all =
+            children.map(|((kind, name), seen)| (ChildKey::new(*kind, namespace, name), seen));
+        all.filter(|(key, seen)| select(key, seen))
+            .map(|(key, seen)| (key, seen.clone()))
+            .collect()
+    }
+
+    /// The children that an owner controls.
+    pub fn owned_by(&self, namespace: &str, uid: &str) -> Vec<(ChildKey, Seen)> {
+        self.select(namespace, |_, seen| {
+            seen.owner.as_ref().is_some_and(|owner| owner.uid == uid)
+        })
+    }
+
+    /// Namespaces that hold a child of this kind and name.
+    pub fn namespaces_with(&self, kind: ChildKind, name: &str) -> Vec<String> {
+        let inner = self.read();
+        let id = (kind, name.to_owned());
+        inner
+            .namespaces
+            .iter()
+            .filter(|(_, children)| children.contains_key(&id))
+            .map(|(ns, _)| ns.clone())
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn seen(uid: &str, version: u64) -> Seen {
+        let object = json!({"apiVersion": "v1", "kind": "Secret", "metadata":
+            {"name": "a", "namespace": "n", "uid": uid, "resourceVersion": version.to_string()}});
+        Seen::of(
+            ChildKind::Secret,
+            &serde_json::from_value(object).expect("an object"),
+        )
+        .expect("uid and version")
+    }
+
+    fn key() -> ChildKey {
+        ChildKey::new(ChildKind::Secret, "n", "a")
+    }
+
+    #[test]
+    fn an_older_version_never_replaces_a_later_one() {
+        let children = Children::default();
+        assert!(children.observe(&key(), seen("u", 5)));
+        assert!(!children.observe(&key(), seen("u", 4)));
+        assert_eq!(children.get(&key()).map(|s| s.version), Some(5));
+    }
+
+    #[test]
+    fn a_late_word_of_deletion_does_not_remove_what_was_made_since() {
+        let children = Children::default();
+        children.observe(&key(), seen("new", 9));
+        assert!(children.forget(&key(), 8).is_none());
+        assert!(children.forget(&key(), 10).is_some());
+        assert_eq!(children.last_uid(&key()).as_deref(), Some("new"));
+    }
+
+    #[test]
+    fn a_list_removes_what_it_lacks_but_not_what_was_written_meanwhile() {
+        let children = Children::default();
+        children.observe(&key(), seen("u", 5));
+        let other = ChildKey::new(ChildKind::Secret, "n", "b");
+        let before = children.latest_version();
+        children.observe(&other, seen("v", 7));
+        let gone = children.listed(ChildKind::Secret, Some("n"), &HashSet::new(), before);
+        assert_eq!(gone.len(), 1);
+        assert!(children.get(&key()).is_none() && children.get(&other).is_some());
+    }
+}

@@ -1,0 +1,117 @@
+//! Conditions: built anew on each pass, keeping the time of the last transition.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// Longest message that is written; longer ones end in an ellipsis.
+const LONGEST: usize = 1000;
+
+/// Builds the list of conditions of one status.
+pub struct Conditions<'a> {
+    before: &'a [Condition],
+    generation: Option<i64>,
+    now: Timestamp,
+    after: Vec<Condition>,
+}
+
+impl<'a> Conditions<'a> {
+    /// Begins with what stood in the status before.
+    pub fn new(before: &'a [Condition], generation: Option<i64>, now: Timestamp) -> Self {
+        Self {
+            before,
+            generation,
+            now,
+            after: vec![],
+        }
+    }
+
+    /// Sets a condition: `Some(true)`, `Some(false)`, or `None` for `Unknown`.
+    #[must_use]
+    pub fn set(mut self, type_: &str, status: Option<bool>, reason: &str, message: &str) -> Self {
+        let status = match status {
+            Some(true) => "True",
+            Some(false) => "False",
+            None => "Unknown",
+        };
+        let same = self
+            .before
+            .iter()
+            .find(|c| c.type_ == type_ && c.status == status);
+        self.after.push(Condition {
+            type_: type_.into(),
+            status: status.into(),
+            reason: reason.into(),
+            message: shortened(message),
+            observed_generation: self.generation,
+            last_transition_time: same.map_or(Time(whole_second(self.now)), |c| {
+                c.last_transition_time.clone()
+            }),
+        });
+        self
+    }
+
+    /// Sets a condition that is there only while true.
+    #[must_use]
+    pub fn set_while(self, holds: bool, type_: &str, reason: &str, message: &str) -> Self {
+        if holds {
+            self.set(type_, Some(true), reason, message)
+        } else {
+            self
+        }
+    }
+
+    /// The list.
+    pub fn build(self) -> Vec<Condition> {
+        self.after
+    }
+}
+
+/// Kubernetes keeps whole seconds; what is compared with what was read must be one too.
+pub fn whole_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+/// At most [`LONGEST`] bytes, cut between characters.
+pub fn shortened(message: &str) -> String {
+    if message.len() <= LONGEST {
+        return message.to_owned();
+    }
+    let mut end = LONGEST;
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", &message[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_transition_time_changes_with_the_status_only() {
+        let (t1, t2) = (
+            Timestamp::from_second(100).expect("valid"),
+            Timestamp::from_second(200).expect("valid"),
+        );
+        let first = Conditions::new(&[], Some(1), t1)
+            .set("Ready", Some(false), "A", "a")
+            .build();
+        let second = Conditions::new(&first, Some(2), t2)
+            .set("Ready", Some(false), "B", "b")
+            .build();
+        assert_eq!(
+            (second[0].last_transition_time.0, second[0].reason.as_str()),
+            (t1, "B")
+        );
+        let third = Conditions::new(&second, Some(2), t2)
+            .set("Ready", Some(true), "C", "c")
+            .build();
+        assert_eq!(third[0].last_transition_time.0, t2);
+    }
+
+    #[test]
+    fn long_messages_are_cut_between_characters() {
+        let cut = shortened(&"é".repeat(900));
+        assert!(cut.len() <= LONGEST + "…".len() && cut.ends_with('…'));
+    }
+}

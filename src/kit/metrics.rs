@@ -1,0 +1,73 @@
+//! What the operator counts. Labels are closed sets: never an object's name.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    controller: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Controller {
+    controller: &'static str,
+}
+
+/// The counters.
+#[derive(Clone)]
+pub struct Metrics {
+    reconciles: Family<Outcome, Counter>,
+    seconds: Family<Controller, Histogram, fn() -> Histogram>,
+    /// 1 while this replica leads.
+    pub leader: Gauge,
+}
+
+impl Metrics {
+    /// Registers all metrics under the prefix `atelier`.
+    pub fn new(registry: &mut Registry) -> Self {
+        let registry = registry.sub_registry_with_prefix("atelier");
+        let seconds = Family::new_with_constructor(histogram as fn() -> Histogram);
+        let metrics = Self {
+            reconciles: Family::default(),
+            seconds,
+            leader: Gauge::default(),
+        };
+        registry.register(
+            "reconciles",
+            "Reconciles by controller and result",
+            metrics.reconciles.clone(),
+        );
+        registry.register(
+            "reconcile_seconds",
+            "Duration of reconciles",
+            metrics.seconds.clone(),
+        );
+        registry.register(
+            "leader",
+            "1 while this replica leads",
+            metrics.leader.clone(),
+        );
+        metrics
+    }
+
+    /// Counts one reconcile.
+    pub fn reconciled(&self, controller: &'static str, result: &'static str, took: Duration) {
+        self.reconciles
+            .get_or_create(&Outcome { controller, result })
+            .inc();
+        self.seconds
+            .get_or_create(&Controller { controller })
+            .observe(took.as_secs_f64());
+    }
+}
+
+fn histogram() -> Histogram {
+    Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0])
+}

@@ -1,0 +1,66 @@
+//! Writes a status when, and only when, it differs.
+
+use std::fmt::Debug;
+
+use kube::api::{Patch, PatchParams};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::error::{Error, status_code};
+use crate::leader::Claim;
+
+/// Field manager of every status.
+const MANAGER: &str = "atelier-status";
+
+/// Writes `after` if it differs from `before`, on the version of the object that it was decided on. Says whether it
+/// was written.
+pub async fn write<K, S>(
+    client: &Client,
+    claim: &Claim,
+    object: &K,
+    before: Option<&S>,
+    after: &S,
+) -> Result<bool, Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned,
+    S: Serialize + PartialEq,
+{
+    if before == Some(after) {
+        return Ok(false);
+    }
+    claim.check()?;
+    let meta = object.meta();
+    let (name, namespace) = (
+        meta.name.clone().unwrap_or_default(),
+        meta.namespace.clone().unwrap_or_default(),
+    );
+    let body = json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
+        // With uid and version a status lands only on what it was decided on, whoever leads by now.
+        "metadata": {"name": name, "namespace": namespace, "uid": meta.uid, "resourceVersion": meta.resource_version},
+        "status": after,
+    });
+    let api: Api<K> = Api::namespaced(client.clone(), &namespace);
+    match api
+        .patch_status(
+            &name,
+            &PatchParams::apply(MANAGER).force(),
+            &Patch::Apply(&body),
+        )
+        .await
+    {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(status_code(&error), Some(404 | 409)) => Err(Error::Stale(name)),
+        Err(error) => Err(Error::api(format!(
+            "write the status of {} {name}",
+            K::kind(&())
+        ))(error)),
+    }
+}

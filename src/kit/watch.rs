@@ -1,0 +1,197 @@
+//! Watches of children: one a kind for each workspace's namespace, because that is how far our rights go
+//! (docs/design/rights.md), and one of RoleBindings for the whole cluster.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::{Stream, StreamExt as _};
+use kube::api::DynamicObject;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, ResourceExt as _};
+use tokio::task::AbortHandle;
+use tracing::{debug, warn};
+
+use super::backoff::WatchBackoff;
+use super::child::{ChildKey, ChildKind};
+use super::children::{Children, Seen};
+use super::triggers::Triggers;
+use atelier_api::labels;
+
+/// Starts and stops watches.
+pub struct Watches {
+    client: Client,
+    children: Arc<Children>,
+    triggers: Triggers,
+    running: Mutex<HashMap<String, Vec<AbortHandle>>>,
+}
+
+impl Watches {
+    /// Makes a set of watches in which none runs yet.
+    pub fn new(client: Client, children: Arc<Children>, triggers: Triggers) -> Self {
+        Self {
+            client,
+            children,
+            triggers,
+            running: Mutex::default(),
+        }
+    }
+
+    /// Watches RoleBindings in the whole cluster. Ends only with the process.
+    pub async fn run_role_bindings(&self) {
+        let kind = ChildKind::RoleBinding;
+        let api = Api::all_with(self.client.clone(), &kind.api_resource());
+        follow(
+            watcher(api, selector()),
+            kind,
+            None,
+            self.children.clone(),
+            self.triggers.clone(),
+        )
+        .await;
+    }
+
+    /// Watches a namespace, if it is not watched yet.
+    pub fn ensure(&self, namespace: &str) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.contains_key(namespace) {
+            return;
+        }
+        debug!(namespace, "watching");
+        let tasks = ChildKind::PER_NAMESPACE.map(|kind| {
+            let stream = watcher(kind.api(&self.client, namespace), selector());
+            let (children, triggers) = (self.children.clone(), self.triggers.clone());
+            tokio::spawn(follow(
+                stream,
+                kind,
+                Some(namespace.to_owned()),
+                children,
+                triggers,
+            ))
+            .abort_handle()
+        });
+        running.insert(namespace.to_owned(), tasks.into());
+    }
+
+    /// Stops watching a namespace and forgets what was known of it.
+    pub fn stop(&self, namespace: &str) {
+        let tasks = self
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(namespace);
+        if let Some(tasks) = tasks {
+            debug!(namespace, "no longer watching");
+            tasks.iter().for_each(AbortHandle::abort);
+            self.children.drop_namespace(namespace);
+        }
+    }
+}
+
+fn selector() -> watcher::Config {
+    watcher::Config::default().any_semantic().labels(&format!(
+        "{}={}",
+        labels::MANAGED_BY,
+        labels::MANAGER
+    ))
+}
+
+/// Follows one watch for as long as it is wanted. Errors are waited out: until a watch is back, writes carry
+/// preconditions and what has changed is noticed when it is.
+async fn follow(
+    stream: impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send + 'static,
+    kind: ChildKind,
+    namespace: Option<String>,
+    children: Arc<Children>,
+    triggers: Triggers,
+) {
+    let mut stream = Box::pin(stream.backoff(WatchBackoff::default()));
+    let mut listing: Option<(HashSet<ChildKey>, u64)> = None;
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(Event::Apply(object)) => apply(kind, &object, &children, &triggers),
+            Ok(Event::Delete(object)) => {
+                let key = key(kind, &object);
+                let version = object
+                    .resource_version()
+                    .and_then(|v| v.parse().ok())
+                    .unwrap_or(u64::MAX);
+                if let Some(seen) = children.forget(&key, version) {
+                    fire(&key, &seen, &triggers);
+                }
+            }
+            Ok(Event::Init) => listing = Some((HashSet::new(), children.latest_version())),
+            Ok(Event::InitApply(object)) => {
+                if let Some((live, _)) = &mut listing {
+                    live.insert(key(kind, &object));
+                }
+                apply(kind, &object, &children, &triggers);
+            }
+            Ok(Event::InitDone) => {
+                if let Some((live, before)) = listing.take() {
+                    for seen in children.listed(kind, namespace.as_deref(), &live, before) {
+                        if let (Some(owner), Some(namespace)) = (&seen.owner, &namespace) {
+                            triggers.fire(&owner.kind, namespace, &owner.name);
+                        }
+                    }
+                    // Absence means something from now on: whoever waits for that is woken.
+                    if let Some(namespace) =
+                        namespace.as_deref().filter(|ns| children.is_complete(ns))
+                    {
+                        triggers.fire(super::triggers::NAMESPACE_COMPLETE, namespace, "");
+                    }
+                }
+            }
+            Err(error) if is_forbidden(&error) => {
+                debug!(?kind, ?namespace, %error, "no right to watch (yet)")
+            }
+            Err(error) => warn!(?kind, ?namespace, %error, "watch failed; trying again"),
+        }
+    }
+}
+
+fn apply(kind: ChildKind, object: &DynamicObject, children: &Children, triggers: &Triggers) {
+    let key = key(kind, object);
+    if let Some(seen) = Seen::of(kind, object) {
+        // Who owned it before has to know when an owner reference was taken away.
+        let before = children.get(&key);
+        if children.observe(&key, seen.clone()) {
+            fire(&key, &seen, triggers);
+            if let Some(before) = before.filter(|before| before.owner != seen.owner) {
+                fire(&key, &before, triggers);
+            }
+        }
+    }
+}
+
+/// Asks everybody who decides by this child to look again.
+fn fire(key: &ChildKey, seen: &Seen, triggers: &Triggers) {
+    if let Some(owner) = &seen.owner {
+        triggers.fire(&owner.kind, &key.namespace, &owner.name);
+    }
+    let Some(pod) = seen.pod() else { return };
+    if let Some(target) = &pod.compute_target {
+        triggers.fire("ComputeTarget", &key.namespace, target);
+    }
+    if let (Some("webservice"), Some(service)) = (pod.component.as_deref(), &pod.instance) {
+        triggers.fire("WebService", &key.namespace, service);
+    }
+}
+
+fn key(kind: ChildKind, object: &DynamicObject) -> ChildKey {
+    ChildKey {
+        kind,
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+    }
+}
+
+fn is_forbidden(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(e)
+        | watcher::Error::WatchStartFailed(e)
+        | watcher::Error::WatchFailed(e) => super::error::status_code(e) == Some(403),
+        watcher::Error::WatchError(status) => status.code == 403,
+        watcher::Error::NoResourceVersion => false,
+    }
+}

@@ -1,0 +1,250 @@
+//! Wiring of `atelier operator`: makes the views, starts every task, joins every task.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use atelier_api::{ComputeTarget, RoleAssignment, Run, WebService, Workspace};
+use futures::StreamExt as _;
+use futures::channel::mpsc::unbounded;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Client;
+use kube::api::PartialObjectMeta;
+use prometheus_client::registry::Registry;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::admin::{self, Admin};
+use crate::args::OperatorArgs;
+use crate::compute_target::{self, Board};
+use crate::ctx::{Ctx, Settings, Stores};
+use crate::kit::child::ChildKind;
+use crate::kit::children::Children;
+use crate::kit::events::Events;
+use crate::kit::metrics::Metrics;
+use crate::kit::triggers::Triggers;
+use crate::kit::watch::Watches;
+use crate::kit::{driver, primary};
+use crate::leader::Election;
+use crate::web_service::{self, KeyCache};
+use crate::{relay, role_assignment, run, workspace};
+
+const LEASE: &str = "atelier-operator";
+/// How long what has begun may take to end.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// Runs the operator until SIGTERM or SIGINT.
+pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
+    let client = Client::try_default()
+        .await
+        .context("no way to the API server: neither in a pod nor a kubeconfig")?;
+    let mut registry = Registry::default();
+    let metrics = Metrics::new(&mut registry);
+    let me = format!("{}_{}", args.replica, uuid::Uuid::new_v4());
+    let (election, claim) = Election::new(client.clone(), &args.namespace, LEASE, me);
+
+    let mut triggers = Triggers::default();
+    let on_workspace = triggers.register::<Workspace>();
+    let on_assignment = triggers.register::<RoleAssignment>();
+    let on_target = triggers.register::<ComputeTarget>();
+    let on_run = triggers.register::<Run>();
+    let on_service = triggers.register::<WebService>();
+    let complete = triggers.register_complete();
+
+    let (tell, changes) = unbounded();
+    let (namespaces, namespace_stream) =
+        primary::watch::<PartialObjectMeta<Namespace>>(client.clone(), tell.clone(), |_| None);
+    let (workspaces, workspace_stream) =
+        primary::watch::<Workspace>(client.clone(), tell.clone(), |_| None);
+    let (role_assignments, assignment_stream) =
+        primary::watch::<RoleAssignment>(client.clone(), tell.clone(), |_| None);
+    let (compute_targets, target_stream) =
+        primary::watch::<ComputeTarget>(client.clone(), tell.clone(), |_| None);
+    let of_target = |run: &Run| Some(run.spec.compute_target.clone());
+    let (runs, run_stream) = primary::watch::<Run>(client.clone(), tell.clone(), of_target);
+    let (web_services, service_stream) =
+        primary::watch::<WebService>(client.clone(), tell, |_| None);
+    let stores = Stores {
+        namespaces,
+        workspaces,
+        role_assignments,
+        compute_targets,
+        runs,
+        web_services,
+    };
+
+    let children = Arc::new(Children::default());
+    let ctx = Arc::new(Ctx {
+        watches: Watches::new(client.clone(), children.clone(), triggers.clone()),
+        events: Events::new(client.clone(), args.replica.clone()),
+        client,
+        settings: settings(&args),
+        stores,
+        children,
+        triggers,
+        claim,
+        metrics: metrics.clone(),
+        clock: Timestamp::now,
+        board: Board::default(),
+        keys: KeyCache::default(),
+    });
+
+    let stop = CancellationToken::new();
+    let ready = CancellationToken::new();
+    let admin = Arc::new(Admin {
+        registry,
+        ready: ready.clone(),
+    });
+    // A task that ends is noticed: what it did is not done any more, so the process ends too.
+    let mut vital: JoinSet<&'static str> = JoinSet::new();
+    let mut controllers: JoinSet<()> = JoinSet::new();
+
+    let address = args.admin_listen;
+    let until = stop.clone();
+    vital.spawn(async move {
+        if let Err(error) = admin::serve(address, admin, until).await {
+            tracing::error!(%error, %address, "the admin port cannot be opened");
+        }
+        "admin port"
+    });
+    vital.spawn(async move {
+        let mut namespace_stream = pin!(namespace_stream);
+        while namespace_stream.next().await.is_some() {}
+        "watch of namespaces"
+    });
+    let watching = ctx.clone();
+    vital.spawn(async move {
+        watching.watches.run_role_bindings().await;
+        "watch of role bindings"
+    });
+    vital.spawn({
+        let ctx = ctx.clone();
+        async move {
+            relay::run(ctx, changes, complete).await;
+            "relay"
+        }
+    });
+
+    macro_rules! control {
+        ($name:literal, $store:ident, $stream:ident, $triggers:ident, $reconcile:path) => {
+            controllers.spawn(driver::run(
+                $name,
+                (ctx.stores.$store.clone(), $stream),
+                $triggers,
+                ctx.clone(),
+                stop.clone(),
+                $reconcile,
+            ));
+        };
+    }
+    control!(
+        "workspace",
+        workspaces,
+        workspace_stream,
+        on_workspace,
+        workspace::reconcile
+    );
+    control!(
+        "role_assignment",
+        role_assignments,
+        assignment_stream,
+        on_assignment,
+        role_assignment::reconcile
+    );
+    control!(
+        "compute_target",
+        compute_targets,
+        target_stream,
+        on_target,
+        compute_target::reconcile
+    );
+    control!("run", runs, run_stream, on_run, run::reconcile);
+    control!(
+        "web_service",
+        web_services,
+        service_stream,
+        on_service,
+        web_service::reconcile
+    );
+    controllers.spawn(workspace::sweep::run(ctx.clone(), stop.clone()));
+
+    // Leadership waits until every view is filled, so that no decision rests on an empty one.
+    let release = CancellationToken::new();
+    let until = release.clone();
+    let gauge = metrics.leader.clone();
+    let filled = ctx.clone();
+    vital.spawn(async move {
+        fill(&filled).await;
+        ready.cancel();
+        info!("all views are filled");
+        election
+            .run(until, move |leads| {
+                gauge.set(leads.into());
+            })
+            .await;
+        "election"
+    });
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let ended = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        ended = vital.join_next() => Some(ended),
+        ended = controllers.join_next() => Some(ended.map(|r| r.map(|()| "controller"))),
+    };
+    info!("ending: what has begun is finished");
+    stop.cancel();
+    let drained = tokio::time::timeout(DRAIN, async {
+        while controllers.join_next().await.is_some() {}
+    })
+    .await;
+    // Only now may another replica begin.
+    release.cancel();
+    let _ = tokio::time::timeout(Duration::from_secs(3), vital.join_next()).await;
+    match ended.flatten() {
+        None if drained.is_ok() => Ok(()),
+        None => bail!("what had begun did not end within {DRAIN:?}"),
+        Some(Ok(task)) => bail!("{task} ended"),
+        Some(Err(error)) => Err(error).context("a task failed"),
+    }
+}
+
+/// Waits until every store has been filled once.
+async fn fill(ctx: &Ctx) {
+    let Stores {
+        namespaces,
+        workspaces,
+        role_assignments,
+        compute_targets,
+        runs,
+        web_services,
+    } = &ctx.stores;
+    // An error means that the writer is gone, and then its task has ended and the process with it.
+    let _ = tokio::join!(
+        namespaces.wait_until_ready(),
+        workspaces.wait_until_ready(),
+        role_assignments.wait_until_ready(),
+        compute_targets.wait_until_ready(),
+        runs.wait_until_ready(),
+        web_services.wait_until_ready(),
+    );
+    while !ctx.children.is_listed_everywhere(ChildKind::RoleBinding) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn settings(args: &OperatorArgs) -> Settings {
+    Settings {
+        namespace: args.namespace.clone(),
+        service_account: args.service_account.clone(),
+        locations: args.locations.clone(),
+        gateway_image: args.gateway_image.clone(),
+        placeholder_image: args.operator_image.clone(),
+        pull_policy: args.pull_policy.as_str().into(),
+    }
+}

@@ -1,0 +1,157 @@
+//! The children of a service that are not its pods.
+
+mod deployment;
+
+use std::collections::BTreeMap;
+
+use atelier_api::gateway_policy::{GatewayPolicy, POLICY_KEY};
+use atelier_api::labels;
+use atelier_api::v1alpha1::AuthMode;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{Secret, Service, ServiceAccount, ServicePort, ServiceSpec};
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::keys::PublicKeys;
+use crate::kit::Error;
+use crate::kit::child::{ChildKind, Desired};
+use crate::kit::meta::Parent;
+
+pub use deployment::{GATEWAY, MODEL, deployment};
+
+/// Port of the Service.
+const SERVICE_PORT: i32 = 80;
+/// Port on which the gateway takes requests.
+const GATEWAY_PORT: i32 = 8080;
+/// Port on which the gateway answers the kubelet and scrapers.
+const ADMIN_PORT: i32 = 8081;
+
+/// Name of the Secret that holds the keys.
+pub fn keys_secret_name(service: &str) -> String {
+    format!("{service}-keys")
+}
+
+/// Name of the gateway's ServiceAccount, Role, RoleBinding, and of the one Secret it may read.
+pub fn gateway_secret_name(service: &str) -> String {
+    format!("{service}-gateway")
+}
+
+/// The gateway's identity.
+pub fn service_account(parent: &Parent) -> Result<Desired, Error> {
+    let account = ServiceAccount {
+        metadata: parent.child(gateway_secret_name(&parent.name)),
+        automount_service_account_token: Some(false),
+        ..ServiceAccount::default()
+    };
+    Desired::new(ChildKind::ServiceAccount, &account)
+}
+
+/// The gateway's only right: to read and watch its one Secret, by name.
+pub fn rights(parent: &Parent) -> Result<[Desired; 2], Error> {
+    let name = gateway_secret_name(&parent.name);
+    let role = Role {
+        metadata: parent.child(&name),
+        rules: Some(vec![PolicyRule {
+            api_groups: Some(vec![String::new()]),
+            resources: Some(vec!["secrets".into()]),
+            resource_names: Some(vec![name.clone()]),
+            // A client lists before it watches; by name, that shows the one Secret.
+            verbs: vec!["get".into(), "list".into(), "watch".into()],
+            non_resource_urls: None,
+        }]),
+    };
+    let binding = RoleBinding {
+        metadata: parent.child(&name),
+        role_ref: RoleRef {
+            api_group: "rbac.authorization.k8s.io".into(),
+            kind: "Role".into(),
+            name: name.clone(),
+        },
+        subjects: Some(vec![Subject {
+            kind: "ServiceAccount".into(),
+            name: name.clone(),
+            namespace: Some(parent.namespace.clone()),
+            api_group: None,
+        }]),
+    };
+    Ok([
+        Desired::new(ChildKind::Role, &role)?,
+        Desired::new(ChildKind::RoleBinding, &binding)?,
+    ])
+}
+
+/// The Secret with the keys.
+pub fn keys_secret(parent: &Parent, data: BTreeMap<String, Vec<u8>>) -> Result<Desired, Error> {
+    secret(
+        parent,
+        keys_secret_name(&parent.name),
+        data,
+        BTreeMap::new(),
+    )
+}
+
+/// The Secret that gateways go by: the mode, and digests of the keys. One document, so that a switch is one moment.
+pub fn gateway_secret(
+    parent: &Parent,
+    mode: AuthMode,
+    public: Option<&PublicKeys>,
+) -> Result<Desired, Error> {
+    let slots = public.map(|public| public.slots.clone());
+    let policy = match (mode, slots) {
+        (AuthMode::Key, Some(keys)) => GatewayPolicy::Key { keys },
+        (AuthMode::Key, None) => return Err(Error::Stale("keys".into())),
+        (AuthMode::None, keys) => GatewayPolicy::None { keys },
+    };
+    let data = [(POLICY_KEY.to_owned(), policy.to_json()?.into_bytes())].into();
+    let annotations = public.map(|public| (labels::KEYS_UID.to_owned(), public.secret_uid.clone()));
+    secret(
+        parent,
+        gateway_secret_name(&parent.name),
+        data,
+        annotations.into_iter().collect(),
+    )
+}
+
+fn secret(
+    parent: &Parent,
+    name: String,
+    data: BTreeMap<String, Vec<u8>>,
+    annotations: BTreeMap<String, String>,
+) -> Result<Desired, Error> {
+    let mut metadata = parent.child(name);
+    metadata.annotations = Some(annotations).filter(|a| !a.is_empty());
+    let data = data
+        .into_iter()
+        .map(|(name, value)| (name, ByteString(value)))
+        .collect();
+    let secret = Secret {
+        metadata,
+        data: Some(data),
+        type_: Some("Opaque".into()),
+        ..Secret::default()
+    };
+    Desired::new(ChildKind::Secret, &secret)
+}
+
+/// The Service in front of the gateways.
+pub fn service(parent: &Parent) -> Result<Desired, Error> {
+    let service = Service {
+        metadata: parent.child(&parent.name),
+        spec: Some(ServiceSpec {
+            type_: Some("ClusterIP".into()),
+            selector: Some(parent.selector()),
+            ports: Some(vec![ServicePort {
+                name: Some("http".into()),
+                port: SERVICE_PORT,
+                protocol: Some("TCP".into()),
+                target_port: Some(IntOrString::String("http".into())),
+                ..ServicePort::default()
+            }]),
+            session_affinity: Some("None".into()),
+            internal_traffic_policy: Some("Cluster".into()),
+            ..ServiceSpec::default()
+        }),
+        status: None,
+    };
+    Desired::new(ChildKind::Service, &service)
+}

@@ -1,0 +1,353 @@
+//! The two keys of a service: pure. What is to be kept, and what made anew.
+//!
+//! The generation that was applied stands in the same Secret as the key, so it is written in the same moment: a crash
+//! or a lost status rotates nothing twice.
+
+use std::collections::BTreeMap;
+
+use atelier_api::gateway_policy::{GatewayPolicy, KeyDigest, KeySlot, KeySlots};
+use atelier_api::v1alpha1::KeyGeneration;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// What keys begin with, so that secret scanners find them.
+const PREFIX: &str = "atl_";
+/// Entry of the Secret that tells of the keys' generations.
+const STATE: &str = "state.json";
+
+/// A key. Its value never shows in debug output.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key {
+    value: String,
+    state: SlotState,
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Key")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is noted of a key beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SlotState {
+    generation: i64,
+    created_at: Timestamp,
+}
+
+/// Both keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    primary: Key,
+    secondary: Key,
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    primary: SlotState,
+    secondary: SlotState,
+}
+
+/// Why a slot got a new key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// There was none.
+    Missing,
+    /// The spec asks for a later generation.
+    Asked,
+    /// It was not what its digest said: somebody edited the Secret.
+    Tampered,
+}
+
+/// What became of the two slots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The keys as they should be.
+    pub keys: Keys,
+    /// Slots that got a new key, by name.
+    pub remade: Vec<(&'static str, Cause)>,
+}
+
+/// One slot as it stands in the Secret, if it can be read.
+type Stored = Option<Key>;
+
+/// Both slots as they stand in a Secret's data.
+pub fn read(data: &BTreeMap<String, Vec<u8>>) -> [Stored; 2] {
+    let state = data
+        .get(STATE)
+        .and_then(|bytes| serde_json::from_slice::<State>(bytes).ok());
+    let value = |name: &str| {
+        data.get(name)
+            .and_then(|bytes| String::from_utf8(bytes.clone()).ok())
+            .filter(is_key)
+    };
+    let Some(state) = state else {
+        return [None, None];
+    };
+    [
+        value("primary").map(|value| Key {
+            value,
+            state: state.primary,
+        }),
+        value("secondary").map(|value| Key {
+            value,
+            state: state.secondary,
+        }),
+    ]
+}
+
+fn is_key(value: &String) -> bool {
+    value
+        .strip_prefix(PREFIX)
+        .and_then(|rest| URL_SAFE_NO_PAD.decode(rest).ok())
+        .is_some_and(|bytes| bytes.len() == 32)
+}
+
+/// Decides what the keys should be. `policy` holds the digests that gateways go by, if they were made from this very
+/// Secret; `fresh` gives 256 random bits.
+pub fn decide<E>(
+    wanted: KeyGeneration,
+    stored: [Stored; 2],
+    policy: Option<&GatewayPolicy>,
+    now: Timestamp,
+    mut fresh: impl FnMut() -> Result<[u8; 32], E>,
+) -> Result<Decision, E> {
+    let known = policy.and_then(GatewayPolicy::keys);
+    let [primary, secondary] = stored;
+    let mut remade = vec![];
+    let mut slot = |name, stored, wanted, known| -> Result<Key, E> {
+        let (key, cause) = match judge(stored, wanted, known) {
+            Ok(key) => return Ok(key),
+            Err((generation, cause)) => {
+                let value = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(fresh()?));
+                (
+                    Key {
+                        value,
+                        state: SlotState {
+                            generation,
+                            created_at: now,
+                        },
+                    },
+                    cause,
+                )
+            }
+        };
+        remade.push((name, cause));
+        Ok(key)
+    };
+    let keys = Keys {
+        primary: slot(
+            "primary",
+            primary,
+            wanted.primary,
+            known.map(|k| &k.primary),
+        )?,
+        secondary: slot(
+            "secondary",
+            secondary,
+            wanted.secondary,
+            known.map(|k| &k.secondary),
+        )?,
+    };
+    Ok(Decision { keys, remade })
+}
+
+/// Keeps a slot's key, or says which generation a new one has and why it is due.
+fn judge(stored: Stored, wanted: i64, known: Option<&KeySlot>) -> Result<Key, (i64, Cause)> {
+    let Some(key) = stored else {
+        return Err((wanted, Cause::Missing));
+    };
+    // Lowering the wanted generation does nothing: a rollback must not rotate keys.
+    if key.state.generation < wanted {
+        return Err((wanted, Cause::Asked));
+    }
+    let same_generation =
+        |known: &&KeySlot| i64::try_from(known.generation) == Ok(key.state.generation);
+    match known.filter(same_generation) {
+        Some(known) if known.sha256 != key.digest() => Err((key.state.generation, Cause::Tampered)),
+        _ => Ok(key),
+    }
+}
+
+impl Key {
+    fn digest(&self) -> KeyDigest {
+        KeyDigest::new(Sha256::digest(self.value.as_bytes()).into())
+    }
+}
+
+/// What may be known of the keys: digests, never keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKeys {
+    /// Uid of the Secret that holds the keys.
+    pub secret_uid: String,
+    /// Generations and digests.
+    pub slots: KeySlots,
+    /// When the primary key was made.
+    pub primary_created: Timestamp,
+    /// When the secondary key was made.
+    pub secondary_created: Timestamp,
+}
+
+impl Keys {
+    /// The data of the Secret that holds them.
+    pub fn data(&self) -> Result<BTreeMap<String, Vec<u8>>, serde_json::Error> {
+        let state = State {
+            primary: self.primary.state.clone(),
+            secondary: self.secondary.state.clone(),
+        };
+        Ok([
+            (
+                "primary".to_owned(),
+                self.primary.value.clone().into_bytes(),
+            ),
+            (
+                "secondary".to_owned(),
+                self.secondary.value.clone().into_bytes(),
+            ),
+            (STATE.to_owned(), serde_json::to_vec(&state)?),
+        ]
+        .into())
+    }
+
+    /// What may be known of them.
+    pub fn public(&self, secret_uid: String) -> PublicKeys {
+        let slot = |key: &Key| KeySlot {
+            generation: u64::try_from(key.state.generation).unwrap_or_default(),
+            sha256: key.digest(),
+        };
+        PublicKeys {
+            secret_uid,
+            slots: KeySlots {
+                primary: slot(&self.primary),
+                secondary: slot(&self.secondary),
+            },
+            primary_created: self.primary.state.created_at,
+            secondary_created: self.secondary.state.created_at,
+        }
+    }
+}
+
+/// The first 8 hexadecimal digits of a digest: enough to tell two keys apart, too little to test guesses of one.
+pub fn fingerprint(digest: &KeyDigest) -> String {
+    digest
+        .as_bytes()
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    const G: fn(i64, i64) -> KeyGeneration =
+        |primary, secondary| KeyGeneration { primary, secondary };
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a valid time")
+    }
+
+    /// Decides with bytes that count up from `seed`.
+    fn decided(
+        wanted: KeyGeneration,
+        data: Option<&BTreeMap<String, Vec<u8>>>,
+        policy: Option<&GatewayPolicy>,
+        seed: u8,
+    ) -> Decision {
+        let mut next = seed;
+        let stored = data.map(read).unwrap_or_default();
+        let result = decide(wanted, stored, policy, at(i64::from(seed)), || {
+            next += 1;
+            Ok::<_, Infallible>([next; 32])
+        });
+        result.expect("never fails")
+    }
+
+    fn data(decision: &Decision) -> BTreeMap<String, Vec<u8>> {
+        decision.keys.data().expect("writable")
+    }
+
+    fn policy(decision: &Decision) -> GatewayPolicy {
+        GatewayPolicy::Key {
+            keys: decision.keys.public("u".into()).slots,
+        }
+    }
+
+    #[test]
+    fn two_different_keys_are_made_once_and_then_kept() {
+        let first = decided(G(1, 1), None, None, 10);
+        assert_eq!(
+            first.remade,
+            [("primary", Cause::Missing), ("secondary", Cause::Missing)]
+        );
+        let stored = data(&first);
+        assert_ne!(stored["primary"], stored["secondary"]);
+        assert!(
+            stored["primary"].starts_with(PREFIX.as_bytes())
+                && stored["primary"].len() == PREFIX.len() + 43
+        );
+        let again = decided(G(1, 1), Some(&stored), Some(&policy(&first)), 20);
+        assert_eq!((again.keys, again.remade), (first.keys, vec![]));
+    }
+
+    #[test]
+    fn a_later_generation_remakes_its_slot_only_and_an_earlier_one_nothing() {
+        let first = decided(G(1, 1), None, None, 10);
+        let second = decided(G(2, 1), Some(&data(&first)), Some(&policy(&first)), 20);
+        assert_eq!(second.remade, [("primary", Cause::Asked)]);
+        assert_eq!(second.keys.secondary, first.keys.secondary);
+        assert_ne!(second.keys.primary, first.keys.primary);
+        let lowered = decided(G(1, 1), Some(&data(&second)), Some(&policy(&second)), 30);
+        assert_eq!((lowered.keys, lowered.remade), (second.keys, vec![]));
+    }
+
+    #[test]
+    fn a_crash_between_the_two_secrets_rotates_nothing_twice() {
+        let first = decided(G(1, 1), None, None, 10);
+        let second = decided(G(2, 1), Some(&data(&first)), Some(&policy(&first)), 20);
+        let after_crash = decided(G(2, 1), Some(&data(&second)), Some(&policy(&first)), 30);
+        assert_eq!(
+            (after_crash.keys, after_crash.remade),
+            (second.keys, vec![])
+        );
+    }
+
+    #[test]
+    fn an_edited_key_is_made_anew_and_the_other_kept() {
+        let first = decided(G(1, 1), None, None, 10);
+        let mut edited = data(&first);
+        edited.insert("primary".into(), edited["secondary"].clone());
+        let repaired = decided(G(1, 1), Some(&edited), Some(&policy(&first)), 20);
+        assert_eq!(repaired.remade, [("primary", Cause::Tampered)]);
+        assert_eq!(repaired.keys.secondary, first.keys.secondary);
+        assert_ne!(repaired.keys.primary, first.keys.primary);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_made_anew() {
+        let first = decided(G(1, 1), None, None, 10);
+        for (entry, value) in [("primary", "short"), ("primary", ""), (STATE, "{")] {
+            let mut broken = data(&first);
+            broken.insert(entry.into(), value.into());
+            assert!(
+                !decided(G(1, 1), Some(&broken), None, 20).remade.is_empty(),
+                "{entry}={value}"
+            );
+        }
+    }
+
+    #[test]
+    fn debug_output_shows_no_key() {
+        let keys = decided(G(1, 1), None, None, 10).keys;
+        assert!(!format!("{keys:?}").contains(PREFIX));
+    }
+}

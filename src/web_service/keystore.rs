@@ -1,0 +1,220 @@
+//! Reads and writes the Secret that holds a service's keys.
+//!
+//! The Secret is read when its version is not the one last seen to be right: once after a start, and after somebody
+//! touched it. Between, nothing is read, and no key is in memory.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use atelier_api::gateway_policy::{GatewayPolicy, POLICY_KEY};
+use atelier_api::v1alpha1::{AuthMode, KeyGeneration};
+use atelier_api::{WebService, labels};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::DynamicObject;
+use kube::{Api, ResourceExt as _};
+
+use super::keys::{self, Cause, PublicKeys};
+use super::{build, effective_mode};
+use crate::ctx::Ctx;
+use crate::kit::Error;
+use crate::kit::child::{ChildKey, ChildKind};
+use crate::kit::children::Seen;
+use crate::kit::meta::Parent;
+
+/// What was last seen to be right, by the service's uid.
+#[derive(Default)]
+pub struct KeyCache(Mutex<HashMap<String, Known>>);
+
+#[derive(Clone)]
+struct Known {
+    version: u64,
+    wanted: KeyGeneration,
+    public: PublicKeys,
+}
+
+impl KeyCache {
+    fn get(&self, uid: &str) -> Option<Known> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(uid)
+            .cloned()
+    }
+
+    fn put(&self, uid: &str, known: Known) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(uid.into(), known);
+    }
+
+    /// Forgets a service.
+    pub fn forget(&self, uid: &str) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
+    }
+}
+
+/// Sees that the keys are there and right. Returns what may be known of them; `None` while keys are off and were
+/// never on.
+pub async fn ensure(
+    service: &WebService,
+    parent: &Parent,
+    ctx: &Ctx,
+) -> Result<Option<PublicKeys>, Error> {
+    let key = ChildKey::new(
+        ChildKind::Secret,
+        &parent.namespace,
+        &build::keys_secret_name(&parent.name),
+    );
+    let wanted = service.spec.auth.key_generation;
+    let seen = ctx.children.get(&key);
+    let known = ctx.keys.get(parent.uid());
+    if let (Some(seen), Some(known)) = (&seen, known)
+        && seen.version == known.version
+        && known.wanted == wanted
+    {
+        return Ok(Some(known.public));
+    }
+    if seen.is_none() && effective_mode(service) == AuthMode::None {
+        return Ok(None);
+    }
+
+    let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &parent.namespace);
+    let stored = api
+        .get_opt(&key.name)
+        .await
+        .map_err(Error::api(format!("get {key}")))?;
+    // What is decided on is what will be replaced: the views must agree before anything is judged.
+    if stored.as_ref().map(version) != seen.as_ref().map(|seen| seen.version) {
+        observe(ctx, &key, stored.as_ref(), parent)?;
+    }
+    let gateway_name = build::gateway_secret_name(&parent.name);
+    let gateway = api
+        .get_opt(&gateway_name)
+        .await
+        .map_err(Error::api(format!("get Secret {gateway_name}")))?;
+    let policy = stored
+        .as_ref()
+        .zip(gateway)
+        .and_then(|(keys, gateway)| policy_of(keys, &gateway));
+
+    let data = stored.as_ref().map(plain).unwrap_or_default();
+    let fresh = || random();
+    let decision = keys::decide(
+        wanted,
+        keys::read(&data),
+        policy.as_ref(),
+        (ctx.clock)(),
+        fresh,
+    )?;
+    let desired = build::keys_secret(parent, decision.keys.data()?)?;
+    let applied = ctx.applier(super::MANAGER).apply(&desired).await?;
+    let public = decision.keys.public(applied.uid);
+    tell(service, ctx, &decision.remade).await;
+    if let Some(seen) = ctx.children.get(&key) {
+        ctx.keys.put(
+            parent.uid(),
+            Known {
+                version: seen.version,
+                wanted,
+                public: public.clone(),
+            },
+        );
+    }
+    Ok(Some(public))
+}
+
+/// Takes what was read into the view, where it is ours. What is not is left to the write, which tells of it.
+fn observe(
+    ctx: &Ctx,
+    key: &ChildKey,
+    stored: Option<&Secret>,
+    parent: &Parent,
+) -> Result<(), Error> {
+    let Some(secret) = stored else {
+        return Err(Error::Stale(key.to_string()));
+    };
+    let object: DynamicObject = serde_json::from_value(serde_json::to_value(secret)?)?;
+    let ours = Seen::of(ChildKind::Secret, &object).filter(|seen| {
+        seen.owner
+            .as_ref()
+            .is_some_and(|owner| owner.uid == parent.uid())
+    });
+    match ours {
+        Some(seen) => {
+            ctx.children.observe(key, seen);
+            match ctx.children.get(key).map(|seen| seen.version) == Some(version(secret)) {
+                true => Ok(()),
+                false => Err(Error::Stale(key.to_string())),
+            }
+        }
+        None => Err(Error::NameConflict(key.clone())),
+    }
+}
+
+/// The digests that gateways go by, if they were made from this very Secret.
+fn policy_of(keys: &Secret, gateway: &Secret) -> Option<GatewayPolicy> {
+    let made_from = gateway.annotations().get(labels::KEYS_UID)?;
+    if Some(made_from) != keys.metadata.uid.as_ref() {
+        return None;
+    }
+    let document = gateway.data.as_ref()?.get(POLICY_KEY)?;
+    GatewayPolicy::from_json(&document.0).ok()
+}
+
+async fn tell(service: &WebService, ctx: &Ctx, remade: &[(&'static str, Cause)]) {
+    for (slot, cause) in remade {
+        match cause {
+            Cause::Missing => {
+                ctx.events
+                    .normal(
+                        service,
+                        "MakeKey",
+                        "KeyMade",
+                        &format!("the {slot} key was made"),
+                    )
+                    .await;
+            }
+            Cause::Asked => {
+                let note = format!(
+                    "the {slot} key was made anew, as asked for; the old one no longer works"
+                );
+                ctx.events
+                    .normal(service, "MakeKey", "KeyRegenerated", &note)
+                    .await;
+            }
+            Cause::Tampered => {
+                let note = format!(
+                    "the {slot} key in the Secret was not the one that gateways know; it was made anew"
+                );
+                ctx.events
+                    .warning(service, "MakeKey", "KeyTampered", &note)
+                    .await;
+            }
+        }
+    }
+}
+
+fn plain(secret: &Secret) -> BTreeMap<String, Vec<u8>> {
+    let entries = secret.data.iter().flatten();
+    entries
+        .map(|(name, ByteString(bytes))| (name.clone(), bytes.clone()))
+        .collect()
+}
+
+fn version(secret: &Secret) -> u64 {
+    secret
+        .resource_version()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or_default()
+}
+
+fn random() -> Result<[u8; 32], Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| Error::Random(error.to_string()))?;
+    Ok(bytes)
+}

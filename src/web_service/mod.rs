@@ -1,0 +1,134 @@
+//! WebService: a model behind the gateway, and the keys that open it.
+//!
+//! The order of writing is the order of need: the gateway's identity and its right to its one Secret, the keys, the
+//! gateway's Secret, the Service, and last the Deployment, whose pods need all of it.
+
+mod build;
+mod keys;
+mod keystore;
+mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use atelier_api::v1alpha1::{AuthMode, Class};
+use atelier_api::{WebService, Workspace};
+use kube::runtime::controller::Action;
+use kube::{Resource as _, ResourceExt as _};
+
+use crate::ctx::Ctx;
+use crate::kit::child::{ChildKey, ChildKind, Desired};
+use crate::kit::children::View as ChildView;
+use crate::kit::meta::Parent;
+use crate::kit::pod::PodView;
+use crate::kit::{self, Error};
+use crate::workspace::gate::{Admission, admit};
+pub use keystore::KeyCache;
+use status::{Progress, Seen};
+
+const MANAGER: &str = "atelier-webservice";
+/// How often a foreign object in the way is looked at: no watch tells of it.
+const RARELY: Duration = Duration::from_secs(30);
+
+/// Makes what a service consists of, and says in its status how it is.
+pub async fn reconcile(service: Arc<WebService>, ctx: Arc<Ctx>) -> Result<Action, Error> {
+    let service = service.as_ref();
+    if service.meta().deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let namespace = service.namespace().unwrap_or_default();
+    let (progress, next) = match admit(&ctx, &namespace, service.uid().as_deref(), MANAGER).await? {
+        Admission::Hold => return Ok(Action::await_change()),
+        Admission::Shut(shut) => (Progress::Shut(shut), Action::await_change()),
+        Admission::Admitted(workspace) => match make(service, &workspace, &ctx).await {
+            Ok(keys) => (Progress::Made(keys), Action::await_change()),
+            Err(error @ (Error::NameConflict(_) | Error::Refused { .. })) => {
+                (Progress::Blocked(error), Action::requeue(RARELY))
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    let after = status::status(service, &progress, &observe(service, &ctx), (ctx.clock)());
+    let written = kit::status::write(
+        &ctx.client,
+        &ctx.claim,
+        service,
+        service.status.as_ref(),
+        &after,
+    )
+    .await?;
+    if written {
+        for (warning, reason, note) in status::transitions(service.status.as_ref(), &after) {
+            match warning {
+                true => {
+                    ctx.events
+                        .warning(service, "Reconcile", reason, &note)
+                        .await
+                }
+                false => ctx.events.normal(service, "Reconcile", reason, &note).await,
+            }
+        }
+    }
+    Ok(next)
+}
+
+/// The mode in force: what the spec says, else the class's default.
+pub fn effective_mode(service: &WebService) -> AuthMode {
+    let by_class = match service.spec.class {
+        Class::Cluster => AuthMode::Key,
+        Class::Instance => AuthMode::None,
+    };
+    service.spec.auth.mode.unwrap_or(by_class)
+}
+
+/// Makes the children. Returns what may be known of the keys.
+async fn make(
+    service: &WebService,
+    workspace: &Workspace,
+    ctx: &Ctx,
+) -> Result<Option<keys::PublicKeys>, Error> {
+    let parent =
+        Parent::of(service, &workspace.name_any()).ok_or(Error::Unnamed(ChildKind::Deployment))?;
+    let applier = ctx.applier(MANAGER);
+    let identity = applier.apply(&build::service_account(&parent)?).await?;
+    for child in build::rights(&parent)? {
+        applier.apply(&child).await?;
+    }
+    let public = keystore::ensure(service, &parent, ctx).await?;
+    applier
+        .apply(&build::gateway_secret(
+            &parent,
+            effective_mode(service),
+            public.as_ref(),
+        )?)
+        .await?;
+    applier.apply(&build::service(&parent)?).await?;
+    let deployment: Desired = build::deployment(service, &parent, &ctx.settings, &identity.uid)?;
+    applier.apply(&deployment).await?;
+    Ok(public)
+}
+
+/// What there is of the service.
+fn observe(service: &WebService, ctx: &Ctx) -> Seen {
+    let (namespace, name) = (service.namespace().unwrap_or_default(), service.name_any());
+    let deployment = ctx
+        .children
+        .get(&ChildKey::new(ChildKind::Deployment, &namespace, &name));
+    let ours = |pod: &PodView| {
+        pod.component.as_deref() == Some("webservice")
+            && pod.instance.as_deref() == Some(name.as_str())
+    };
+    let pods = ctx.children.select(&namespace, |key, seen| {
+        key.kind == ChildKind::Pod && !seen.deleting && seen.pod().is_some_and(ours)
+    });
+    Seen {
+        deployment: deployment.and_then(|seen| match seen.view {
+            ChildView::Deployment(view) => Some(view),
+            _ => None,
+        }),
+        pods: pods
+            .into_iter()
+            .filter_map(|(_, seen)| seen.pod().cloned())
+            .collect(),
+    }
+}

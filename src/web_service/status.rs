@@ -1,0 +1,318 @@
+//! The status of a service: pure.
+
+use atelier_api::conditions::{AVAILABLE, READY, RECONCILING, STALLED, reasons};
+use atelier_api::gateway_policy::KeySlot;
+use atelier_api::v1alpha1::{AuthMode, KeyStatus, KeysStatus, ServiceState};
+use atelier_api::{WebService, WebServiceStatus};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
+
+use super::build::{GATEWAY, MODEL};
+use super::effective_mode;
+use super::keys::{PublicKeys, fingerprint};
+use crate::kit::Error;
+use crate::kit::children::DeploymentView;
+use crate::kit::conditions::{Conditions, whole_second};
+use crate::kit::meta::Parent;
+use crate::kit::pod::{PodView, Terminated, is_config_failure, is_image_failure};
+use crate::workspace::gate::Shut;
+
+/// Exit code of a gateway whose model does not listen on loopback only.
+const EXIT_MODEL_NOT_ON_LOOPBACK: i32 = 86;
+
+/// How far the making of a service is.
+#[derive(Debug)]
+pub enum Progress {
+    /// All children are there. What may be known of the keys, if there are any.
+    Made(Option<PublicKeys>),
+    /// Something is in the way.
+    Blocked(Error),
+    /// Its workspace is missing.
+    Shut(Shut),
+}
+
+/// What there is of a service.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Its Deployment.
+    pub deployment: Option<DeploymentView>,
+    /// Its pods.
+    pub pods: Vec<PodView>,
+}
+
+struct Verdict {
+    state: ServiceState,
+    reason: &'static str,
+    message: String,
+}
+
+fn verdict(state: ServiceState, reason: &'static str, message: impl Into<String>) -> Verdict {
+    Verdict {
+        state,
+        reason,
+        message: message.into(),
+    }
+}
+
+/// The status that tells how the service is.
+pub fn status(
+    service: &WebService,
+    progress: &Progress,
+    seen: &Seen,
+    now: Timestamp,
+) -> WebServiceStatus {
+    let before = service.status.clone().unwrap_or_default();
+    let generation = service.metadata.generation;
+    let (name, namespace) = (service.name_any(), service.namespace().unwrap_or_default());
+    let view = seen.deployment.clone().unwrap_or_default();
+    let settled = before.observed_generation == generation
+        && matches!(
+            before.state,
+            Some(ServiceState::Healthy | ServiceState::Unhealthy)
+        );
+    let Verdict {
+        state,
+        reason,
+        message,
+    } = judge(service, progress, seen, settled);
+    let ready = match progress {
+        Progress::Made(_) => Some(state == ServiceState::Healthy),
+        _ => Some(false),
+    };
+    let keys = match progress {
+        Progress::Made(public) => public.as_ref().map(keys_status),
+        Progress::Blocked(_) => before.keys.clone(),
+        Progress::Shut(_) => None,
+    };
+    let transitioning =
+        state == ServiceState::Transitioning && matches!(progress, Progress::Made(_));
+    let stalled = state == ServiceState::Failed || !matches!(progress, Progress::Made(_));
+    let available = view.available > 0;
+    let answering = format!(
+        "{} of {} replicas answer",
+        view.available, service.spec.replicas
+    );
+    WebServiceStatus {
+        observed_generation: generation,
+        state: Some(state),
+        scoring_uri: Some(format!(
+            "http://{name}.{namespace}.svc{}",
+            service.spec.score_path
+        )),
+        auth: Some(effective_mode(service)),
+        keys,
+        replicas: view.replicas,
+        ready_replicas: view.ready,
+        updated_replicas: view.updated,
+        selector: Parent::of(service, "").map(|parent| selector(&parent)),
+        conditions: Conditions::new(&before.conditions, generation, now)
+            .set(READY, ready, reason, &message)
+            .set(
+                AVAILABLE,
+                Some(available),
+                if available { reasons::READY } else { reason },
+                &answering,
+            )
+            .set_while(transitioning, RECONCILING, reason, &message)
+            .set_while(stalled, STALLED, reason, &message)
+            .build(),
+    }
+}
+
+fn selector(parent: &Parent) -> String {
+    let pairs: Vec<_> = parent
+        .selector()
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    pairs.join(",")
+}
+
+fn keys_status(public: &PublicKeys) -> KeysStatus {
+    let one = |slot: &KeySlot, created: Timestamp| KeyStatus {
+        generation: i64::try_from(slot.generation).unwrap_or(i64::MAX),
+        created_at: Time(whole_second(created)),
+        fingerprint: fingerprint(&slot.sha256),
+    };
+    KeysStatus {
+        primary: one(&public.slots.primary, public.primary_created),
+        secondary: one(&public.slots.secondary, public.secondary_created),
+    }
+}
+
+/// `settled` says that the version asked for has answered before: what is missing now was lost, not awaited.
+fn judge(service: &WebService, progress: &Progress, seen: &Seen, settled: bool) -> Verdict {
+    match progress {
+        Progress::Shut(shut) => {
+            return verdict(ServiceState::Failed, shut.reason, shut.message.clone());
+        }
+        Progress::Blocked(error @ Error::NameConflict(_)) => {
+            return verdict(
+                ServiceState::Failed,
+                reasons::NAME_CONFLICT,
+                error.to_string(),
+            );
+        }
+        Progress::Blocked(error) => {
+            return verdict(
+                ServiceState::Failed,
+                reasons::CHILD_REFUSED,
+                error.to_string(),
+            );
+        }
+        Progress::Made(_) => {}
+    }
+    let wanted = service.spec.replicas;
+    let Some(view) = seen
+        .deployment
+        .as_ref()
+        .filter(|view| view.observed_generation >= view.generation)
+    else {
+        return verdict(
+            ServiceState::Transitioning,
+            reasons::ROLLING_OUT,
+            "the replicas are being made",
+        );
+    };
+    if let Some(found) = seen
+        .pods
+        .iter()
+        .filter(|pod| !pod.ready)
+        .find_map(|pod| trouble(pod, service))
+    {
+        return found;
+    }
+    let complete = view.updated == wanted && view.replicas == wanted && view.available == wanted;
+    match complete {
+        true if wanted == 0 => verdict(
+            ServiceState::Healthy,
+            reasons::SCALED_TO_ZERO,
+            "scaled to 0 replicas; nothing answers",
+        ),
+        true => verdict(
+            ServiceState::Healthy,
+            reasons::HEALTHY,
+            format!("{wanted} of {wanted} replicas answer"),
+        ),
+        false if settled && view.updated == wanted && view.replicas == wanted => verdict(
+            ServiceState::Unhealthy,
+            reasons::NOT_ANSWERING,
+            format!(
+                "{} of {wanted} replicas answer; look at: kubectl logs -l {}={} -c {MODEL}",
+                view.available,
+                atelier_api::labels::INSTANCE,
+                service.name_any()
+            ),
+        ),
+        false => verdict(
+            ServiceState::Transitioning,
+            reasons::ROLLING_OUT,
+            format!(
+                "{} of {wanted} replicas are of this version, {} answer",
+                view.updated, view.available
+            ),
+        ),
+    }
+}
+
+/// What keeps a pod from answering, if it will not pass by itself.
+fn trouble(pod: &PodView, service: &WebService) -> Option<Verdict> {
+    let gateway = pod.container(GATEWAY);
+    let exposed = gateway.and_then(|c| {
+        [c.terminated.as_ref(), c.last_terminated.as_ref()]
+            .into_iter()
+            .flatten()
+            .find(exposed)
+    });
+    if let Some(end) = exposed {
+        return Some(verdict(
+            ServiceState::Unhealthy,
+            reasons::MODEL_NOT_ON_LOOPBACK,
+            end.message.trim(),
+        ));
+    }
+    for container in &pod.containers {
+        match &container.waiting {
+            Some((reason, message)) if is_image_failure(reason) => {
+                let image = if container.name == MODEL {
+                    service.spec.image.as_str()
+                } else {
+                    "the gateway's image"
+                };
+                let text = format!("{image} cannot be pulled ({reason}): {message}");
+                return Some(verdict(
+                    ServiceState::Failed,
+                    reasons::IMAGE_PULL_FAILED,
+                    text,
+                ));
+            }
+            Some((reason, message)) if is_config_failure(reason) => {
+                let text = format!(
+                    "the {} container cannot be started ({reason}): {message}",
+                    container.name
+                );
+                return Some(verdict(ServiceState::Failed, reasons::CRASH_LOOP, text));
+            }
+            Some((reason, _)) if reason == "CrashLoopBackOff" => {
+                let end = container.last_terminated.as_ref();
+                let code = end
+                    .map(|end| format!(", last with exit code {} ({})", end.exit_code, end.reason));
+                let text = format!(
+                    "the {} container ends again and again{}",
+                    container.name,
+                    code.unwrap_or_default()
+                );
+                return Some(verdict(ServiceState::Unhealthy, reasons::CRASH_LOOP, text));
+            }
+            _ => {}
+        }
+    }
+    let why = pod.unschedulable.as_ref()?;
+    Some(verdict(
+        ServiceState::Unschedulable,
+        reasons::UNSCHEDULABLE,
+        format!("a replica fits on no node: {why}"),
+    ))
+}
+
+fn exposed(end: &&Terminated) -> bool {
+    end.exit_code == EXIT_MODEL_NOT_ON_LOOPBACK
+}
+
+/// The events that tell of a change: whether it is a warning, reason, and sentence.
+pub fn transitions(
+    before: Option<&WebServiceStatus>,
+    after: &WebServiceStatus,
+) -> Vec<(bool, &'static str, String)> {
+    let mut events = vec![];
+    if after.auth == Some(AuthMode::None) && before.and_then(|b| b.auth) != Some(AuthMode::None) {
+        events.push((
+            true,
+            "AuthNone",
+            "no key is asked for: anybody who reaches the service may call it".to_owned(),
+        ));
+    }
+    let state = before.and_then(|b| b.state);
+    let message = || {
+        after
+            .conditions
+            .iter()
+            .find(|c| c.type_ == READY)
+            .map(|c| c.message.clone())
+            .unwrap_or_default()
+    };
+    if state != after.state {
+        match after.state {
+            Some(ServiceState::Healthy) => events.push((false, "ServiceHealthy", message())),
+            Some(ServiceState::Failed | ServiceState::Unhealthy) => {
+                events.push((true, "ServiceNotHealthy", message()))
+            }
+            _ => {}
+        }
+    }
+    events
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! Workspace: opens a namespace to everything else.
+//!
+//! Its children: the operator's own binding in the namespace, which comes first and is what gives us any right there;
+//! the managed identity; and the ServiceAccount, without a right, that users' code runs as.
+
+mod build;
+pub mod gate;
+mod status;
+pub mod sweep;
+mod validate;
+
+use std::sync::Arc;
+
+use atelier_api::Workspace;
+use kube::runtime::controller::Action;
+
+use crate::ctx::Ctx;
+use crate::kit::meta::Parent;
+use crate::kit::{self, Error};
+use status::Progress;
+
+pub use build::{identity_name, manager_binding_name, run_identity_name};
+
+const MANAGER: &str = "atelier-workspace";
+/// How often a workspace whose watches are not complete is looked at, should no watch tell.
+const SOON: std::time::Duration = std::time::Duration::from_secs(2);
+/// How often something that nobody tells us about is looked at: a foreign object in the way.
+const RARELY: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Makes what a workspace consists of, and says in its status how far that is.
+pub async fn reconcile(workspace: Arc<Workspace>, ctx: Arc<Ctx>) -> Result<Action, Error> {
+    let workspace = workspace.as_ref();
+    if workspace.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let (progress, next) = match validate::validate(workspace, &ctx.stores, &ctx.settings) {
+        Err(rejection) => (Progress::Rejected(rejection), Action::await_change()),
+        Ok(parent) => match make(&parent, &ctx).await {
+            Ok(true) => (Progress::Complete, Action::await_change()),
+            Ok(false) => (Progress::Underway, Action::requeue(SOON)),
+            Err(error @ (Error::NameConflict(_) | Error::Refused { .. })) => {
+                (Progress::Blocked(error), Action::requeue(RARELY))
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    let counts = status::count(workspace, &ctx.stores);
+    let after = status::status(workspace, &progress, counts, (ctx.clock)());
+    let written = kit::status::write(
+        &ctx.client,
+        &ctx.claim,
+        workspace,
+        workspace.status.as_ref(),
+        &after,
+    )
+    .await?;
+    if written && let Some((reason, note)) = status::transition(workspace.status.as_ref(), &after) {
+        ctx.events
+            .normal(workspace, "Reconcile", reason, &note)
+            .await;
+    }
+    Ok(next)
+}
+
+/// Makes the children. Says whether everything in the namespace is known, so that others may begin.
+async fn make(parent: &Parent, ctx: &Ctx) -> Result<bool, Error> {
+    let applier = ctx.applier(MANAGER);
+    // First the binding: without it nothing else in the namespace may even be looked at.
+    applier
+        .apply(&build::manager_binding(parent, &ctx.settings)?)
+        .await?;
+    ctx.watches.ensure(&parent.namespace);
+    if !ctx.children.is_complete(&parent.namespace) {
+        return Ok(false);
+    }
+    for child in build::identities(parent)? {
+        applier.apply(&child).await?;
+    }
+    Ok(true)
+}
