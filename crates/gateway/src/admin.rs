@@ -38,7 +38,11 @@ impl Handler for Admin {
         match request.uri().path() {
             "/livez" => text(StatusCode::OK, "ok\n"),
             "/readyz" => verdict(self.not_ready().await),
-            "/metrics" => reply(StatusCode::OK, OPEN_METRICS, Bytes::from(self.metrics.encode())),
+            "/metrics" => reply(
+                StatusCode::OK,
+                OPEN_METRICS,
+                Bytes::from(self.metrics.encode()),
+            ),
             "/probe/model/live" | "/probe/model/ready" => verdict(self.model_silent().await),
             _ => text(StatusCode::NOT_FOUND, "not found\n"),
         }
@@ -67,7 +71,8 @@ impl Admin {
     }
 
     async fn model_silent(&self) -> Option<&'static str> {
-        (!self.model.accepts_connections().await).then_some("the model does not accept connections\n")
+        (!self.model.accepts_connections().await)
+            .then_some("the model does not accept connections\n")
     }
 }
 

@@ -61,7 +61,11 @@ pub struct Args {
     #[arg(long, env = "ATELIER_SECRET", value_parser = dns_name)]
     pub secret: Option<String>,
     /// Where the same Secret is mounted, for a start while no API server answers.
-    #[arg(long, env = "ATELIER_SECRET_DIR", default_value = "/etc/atelier/gateway")]
+    #[arg(
+        long,
+        env = "ATELIER_SECRET_DIR",
+        default_value = "/etc/atelier/gateway"
+    )]
     pub secret_dir: PathBuf,
 
     /// How many requests the model is given at once.
@@ -95,7 +99,11 @@ pub struct Args {
     pub drain_timeout_ms: Duration,
 
     /// The file the kubelet reads the reason of an exit from.
-    #[arg(long, env = "ATELIER_TERMINATION_LOG", default_value = "/dev/termination-log")]
+    #[arg(
+        long,
+        env = "ATELIER_TERMINATION_LOG",
+        default_value = "/dev/termination-log"
+    )]
     pub termination_log: PathBuf,
     /// The threads that serve.
     #[arg(long, env = "ATELIER_WORKERS", default_value = "2")]
@@ -104,7 +112,12 @@ pub struct Args {
     #[arg(long, env = "ATELIER_LOG_FORMAT", value_enum, default_value = "json")]
     pub log_format: LogFormat,
     /// What the gateway's own log holds: levels, by module if wanted (`info,kube_runtime=debug`).
-    #[arg(long, env = "ATELIER_LOG", default_value = "info")]
+    /// The Kubernetes client is silent by default: what it has to say is said by the watch.
+    #[arg(
+        long,
+        env = "ATELIER_LOG",
+        default_value = "info,kube_client=off,kube_runtime=off"
+    )]
     pub log: Targets,
 }
 

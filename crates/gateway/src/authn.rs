@@ -47,7 +47,9 @@ pub fn authenticate(policy: &GatewayPolicy, headers: &HeaderMap) -> Result<Permi
             }
         }
     }
-    Ok(Permit { _only_made_here: () })
+    Ok(Permit {
+        _only_made_here: (),
+    })
 }
 
 /// The mode's name, for the record.
@@ -61,7 +63,9 @@ pub fn mode_name(mode: AuthMode) -> &'static str {
 
 /// The one credential of a request.
 fn credential(headers: &HeaderMap) -> Result<&[u8], Denied> {
-    let bearer = single(headers, &AUTHORIZATION)?.map(bearer_token).transpose()?;
+    let bearer = single(headers, &AUTHORIZATION)?
+        .map(bearer_token)
+        .transpose()?;
     let key = single(headers, &API_KEY)?;
     match (bearer, key) {
         (None, None) => Err(Denied::Missing),
@@ -84,7 +88,9 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u
 /// The token of `Bearer <token>`; the scheme in any case, then exactly one space.
 fn bearer_token(value: &[u8]) -> Result<&[u8], Denied> {
     match value.split_at_checked(7) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"Bearer ") && !token.contains(&b' ') => {
+        Some((scheme, token))
+            if scheme.eq_ignore_ascii_case(b"Bearer ") && !token.contains(&b' ') =>
+        {
             Ok(token)
         }
         _ => Err(Denied::Malformed),
@@ -109,10 +115,12 @@ mod tests {
     }
 
     fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
-        lines.iter().fold(HeaderMap::new(), |mut map, (name, value)| {
-            map.append(*name, value.parse().expect("a header value"));
-            map
-        })
+        lines
+            .iter()
+            .fold(HeaderMap::new(), |mut map, (name, value)| {
+                map.append(*name, value.parse().expect("a header value"));
+                map
+            })
     }
 
     #[test]
@@ -125,11 +133,17 @@ mod tests {
             (&[("authorization", "bearer atl_two")], Ok(())),
             (&[("x-api-key", "atl_one")], Ok(())),
             (
-                &[("authorization", "Bearer atl_one"), ("x-api-key", "atl_one")],
+                &[
+                    ("authorization", "Bearer atl_one"),
+                    ("x-api-key", "atl_one"),
+                ],
                 Ok(()),
             ),
             (
-                &[("authorization", "Bearer atl_one"), ("x-api-key", "atl_two")],
+                &[
+                    ("authorization", "Bearer atl_one"),
+                    ("x-api-key", "atl_two"),
+                ],
                 Err(Denied::Ambiguous),
             ),
             (
@@ -153,9 +167,18 @@ mod tests {
             (&[("authorization", "atl_one")], Err(Denied::Malformed)),
             (&[("authorization", "Bearer")], Err(Denied::Malformed)),
             (&[("authorization", "Bearer ")], Err(Denied::Malformed)),
-            (&[("authorization", "Bearer  atl_one")], Err(Denied::Malformed)),
-            (&[("authorization", "Bearer atl_one x")], Err(Denied::Malformed)),
-            (&[("authorization", "Bearer\tatl_one")], Err(Denied::Malformed)),
+            (
+                &[("authorization", "Bearer  atl_one")],
+                Err(Denied::Malformed),
+            ),
+            (
+                &[("authorization", "Bearer atl_one x")],
+                Err(Denied::Malformed),
+            ),
+            (
+                &[("authorization", "Bearer\tatl_one")],
+                Err(Denied::Malformed),
+            ),
             (&[("authorization", "Basic YTpi")], Err(Denied::Malformed)),
             (&[("x-api-key", "")], Err(Denied::Malformed)),
             (&[("x-api-key", "Bearer atl_one")], Err(Denied::Wrong)),

@@ -105,7 +105,10 @@ impl Body for RequestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map(Body::size_hint).unwrap_or_default()
+        self.incoming
+            .as_ref()
+            .map(Body::size_hint)
+            .unwrap_or_default()
     }
 }
 
@@ -213,7 +216,11 @@ impl ReplyBody {
         Frame::data(data)
     }
 
-    fn fail(&mut self, error: BodyError, outcome: Outcome) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn fail(
+        &mut self,
+        error: BodyError,
+        outcome: Outcome,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.end(outcome);
         Poll::Ready(Some(Err(error)))
     }

@@ -3,8 +3,8 @@
 use http::{
     HeaderMap, HeaderName, Version,
     header::{
-        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-        TRAILER, TRANSFER_ENCODING, UPGRADE,
+        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
     },
 };
 
@@ -91,7 +91,11 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 fn remove_matching(headers: &mut HeaderMap, doomed: impl Fn(&HeaderName) -> bool) {
-    let names: Vec<HeaderName> = headers.keys().filter(|name| doomed(name)).cloned().collect();
+    let names: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| doomed(name))
+        .cloned()
+        .collect();
     for name in names {
         headers.remove(name);
     }
@@ -102,13 +106,15 @@ mod tests {
     use super::*;
 
     fn headers(lines: &[(&str, &str)]) -> HeaderMap {
-        lines.iter().fold(HeaderMap::new(), |mut map, (name, value)| {
-            map.append(
-                HeaderName::from_bytes(name.as_bytes()).expect("a name"),
-                value.parse().expect("a value"),
-            );
-            map
-        })
+        lines
+            .iter()
+            .fold(HeaderMap::new(), |mut map, (name, value)| {
+                map.append(
+                    HeaderName::from_bytes(name.as_bytes()).expect("a name"),
+                    value.parse().expect("a value"),
+                );
+                map
+            })
     }
 
     fn left(headers: &HeaderMap) -> Vec<&str> {
@@ -176,7 +182,11 @@ mod tests {
                 ],
                 MALFORMED,
             ),
-            (Version::HTTP_11, &[("host", "h"), ("expect", "100-continue")], OK),
+            (
+                Version::HTTP_11,
+                &[("host", "h"), ("expect", "100-continue")],
+                OK,
+            ),
             (
                 Version::HTTP_11,
                 &[("host", "h"), ("expect", "a-miracle")],

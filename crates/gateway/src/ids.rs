@@ -25,7 +25,8 @@ impl RequestIds {
     /// Reads the ids of a request. `made` is used when the client sends none that can be used:
     /// only visible ASCII can, since ids end up in logs and other people's headers.
     pub fn read(headers: &HeaderMap, made: impl FnOnce() -> String) -> Self {
-        let sent = [&MS_REQUEST_ID, &REQUEST_ID, &MS_CLIENT_REQUEST_ID].map(|name| headers.get(name));
+        let sent =
+            [&MS_REQUEST_ID, &REQUEST_ID, &MS_CLIENT_REQUEST_ID].map(|name| headers.get(name));
         let too_long = sent.iter().flatten().any(|value| value.len() > MAX_LEN);
         let [ms, plain, client] = sent.map(|value| value.filter(|value| usable(value)).cloned());
         let request = ms.or(plain).unwrap_or_else(|| {
@@ -86,7 +87,10 @@ mod tests {
     fn read(lines: &[(&'static str, &[u8])]) -> RequestIds {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
-            headers.append(*name, HeaderValue::from_bytes(value).expect("a header value"));
+            headers.append(
+                *name,
+                HeaderValue::from_bytes(value).expect("a header value"),
+            );
         }
         RequestIds::read(&headers, || "made".to_owned())
     }
@@ -116,7 +120,10 @@ mod tests {
     #[test]
     fn the_clients_id_comes_back_and_nobody_elses() {
         let mut headers = HeaderMap::new();
-        headers.insert(MS_CLIENT_REQUEST_ID, HeaderValue::from_static("of the model"));
+        headers.insert(
+            MS_CLIENT_REQUEST_ID,
+            HeaderValue::from_static("of the model"),
+        );
         read(&[]).write(&mut headers);
         assert!(!headers.contains_key(MS_CLIENT_REQUEST_ID));
         read(&[("x-ms-client-request-id", b"c")]).write(&mut headers);

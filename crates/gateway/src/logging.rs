@@ -1,6 +1,9 @@
 //! The gateway's own log, on stderr: stdout belongs to the records.
 
-use std::io::{self, IsTerminal as _};
+use std::{
+    error::Error,
+    io::{self, IsTerminal as _},
+};
 
 use tracing_subscriber::{
     Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
@@ -20,4 +23,41 @@ pub fn init(format: LogFormat, targets: &Targets) {
     let _ = tracing_subscriber::registry()
         .with(layer.with_filter(targets.clone()))
         .try_init();
+}
+
+/// An error with everything that caused it, on one line of bounded length.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // Some errors already end with their cause.
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text.chars().take(400).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("no {0}")]
+    struct Step(&'static str, #[source] Option<Box<Step>>);
+
+    #[test]
+    fn an_error_is_told_with_its_causes() {
+        let error = Step(
+            "policy",
+            Some(Box::new(Step(
+                "watch",
+                Some(Box::new(Step("server", None))),
+            ))),
+        );
+        assert_eq!(chain(&error), "no policy: no watch: no server");
+    }
 }

@@ -15,10 +15,7 @@ fn main() -> ExitCode {
     match run::run(args) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            tracing::error!(
-                error = format!("{:#}", anyhow::Error::from(error)),
-                "the gateway ends"
-            );
+            tracing::error!(error = logging::chain(&error), "the gateway ends");
             ExitCode::FAILURE
         }
     }

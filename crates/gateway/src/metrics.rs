@@ -101,7 +101,11 @@ impl Metrics {
             "Time from a request's header to the end of its answer",
             duration.clone(),
         );
-        registry.register("requests_in_flight", "Requests being answered", in_flight.clone());
+        registry.register(
+            "requests_in_flight",
+            "Requests being answered",
+            in_flight.clone(),
+        );
         registry.register(
             "requests_queued",
             "Requests waiting for their turn",
@@ -168,7 +172,10 @@ impl Metrics {
     pub fn policy_loaded(&self, policy: &GatewayPolicy, now: Timestamp) {
         self.policy_loaded.set(now.as_second());
         if let Some(keys) = policy.keys() {
-            for (slot, key) in [(Slot::Primary, &keys.primary), (Slot::Secondary, &keys.secondary)] {
+            for (slot, key) in [
+                (Slot::Primary, &keys.primary),
+                (Slot::Secondary, &keys.secondary),
+            ] {
                 let generation = i64::try_from(key.generation).unwrap_or(i64::MAX);
                 self.policy_generation
                     .get_or_create(&SlotLabels { slot })

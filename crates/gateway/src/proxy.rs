@@ -93,7 +93,13 @@ impl Handler for Gateway {
             };
             let nothing = Request::new(()).into_parts().0;
             let ids = RequestIds::read(&nothing.headers, || Uuid::now_v7().to_string());
-            let mut ticket = Ticket::open(&self.reporter, &nothing, &ids, Timestamp::now(), Instant::now());
+            let mut ticket = Ticket::open(
+                &self.reporter,
+                &nothing,
+                &ids,
+                Timestamp::now(),
+                Instant::now(),
+            );
             ticket.unreadable();
             ticket.answered(status);
             ticket.close(outcome);
@@ -112,19 +118,30 @@ impl Gateway {
         let ids = RequestIds::read(&head.headers, || Uuid::now_v7().to_string());
         let mut ticket = Ticket::open(&self.reporter, head, &ids, Timestamp::now(), arrived);
         let awaits_leave = head.headers.contains_key(EXPECT);
-        let body = RequestBody::new(incoming, self.limits.max_body, ticket.bytes_in(), awaits_leave);
+        let body = RequestBody::new(
+            incoming,
+            self.limits.max_body,
+            ticket.bytes_in(),
+            awaits_leave,
+        );
         let deadline = arrived + self.limits.timeout;
-        let answer = match self.admit(arrived, head, &body, &ids, route, &mut ticket).await {
-            Ok(admitted) => match timeout_at(deadline, self.forward(admitted, head, body, &ids)).await {
-                Ok(answer) => answer,
-                Err(_elapsed) => Err(Refusal::TimedOut),
-            },
+        let answer = match self
+            .admit(arrived, head, &body, &ids, route, &mut ticket)
+            .await
+        {
+            Ok(admitted) => {
+                match timeout_at(deadline, self.forward(admitted, head, body, &ids)).await {
+                    Ok(answer) => answer,
+                    Err(_elapsed) => Err(Refusal::TimedOut),
+                }
+            }
             Err(refusal) => Err(refusal),
         };
         let mut response = match answer {
             Ok(Answer::Model(response, turn)) => {
                 ticket.answered(response.status());
-                response.map(|incoming| ReplyBody::model(incoming, turn, sleep_until(deadline), ticket))
+                response
+                    .map(|incoming| ReplyBody::model(incoming, turn, sleep_until(deadline), ticket))
             }
             Ok(Answer::Own(response)) => {
                 ticket.answered(response.status());
@@ -163,7 +180,11 @@ impl Gateway {
         let turn = self.limits.turn(arrived).await?;
         let now = Instant::now();
         ticket.forwarded(now - arrived, now);
-        Ok(Admitted { permit, turn, route })
+        Ok(Admitted {
+            permit,
+            turn,
+            route,
+        })
     }
 
     async fn forward(
@@ -173,7 +194,11 @@ impl Gateway {
         body: RequestBody,
         ids: &RequestIds,
     ) -> Result<Answer, Refusal> {
-        let Admitted { permit, turn, route } = admitted;
+        let Admitted {
+            permit,
+            turn,
+            route,
+        } = admitted;
         let mut to_model = head.headers.clone();
         headers::clean_request(&mut to_model);
         ids.write(&mut to_model);

@@ -163,7 +163,11 @@ impl Records {
 
     /// Hands a record in, without ever waiting.
     pub fn push(&self, record: Record) {
-        if self.queue.try_send(Message::Record(Box::new(record))).is_err() {
+        if self
+            .queue
+            .try_send(Message::Record(Box::new(record)))
+            .is_err()
+        {
             self.metrics.record_dropped();
         }
     }
@@ -221,7 +225,12 @@ impl<W: Write> Writer<W> {
     }
 
     fn write(&mut self, batch: &mut Vec<u8>, lines: &mut u32) {
-        if self.out.write_all(batch).and_then(|()| self.out.flush()).is_err() {
+        if self
+            .out
+            .write_all(batch)
+            .and_then(|()| self.out.flush())
+            .is_err()
+        {
             for _ in 0..*lines {
                 self.metrics.record_dropped();
             }

@@ -259,7 +259,11 @@ mod tests {
                 Some((WWW_AUTHENTICATE, "Bearer")),
             ),
             (Refusal::NotFound, 404, None),
-            (Refusal::MethodNotAllowed { allow }, 405, Some((ALLOW, "GET"))),
+            (
+                Refusal::MethodNotAllowed { allow },
+                405,
+                Some((ALLOW, "GET")),
+            ),
             (Refusal::BodyTooLarge, 413, None),
             (Refusal::IdTooLong, 431, None),
             (Refusal::ModelUnreachable, 502, None),

@@ -122,7 +122,11 @@ mod tests {
             ("GET", "/%2e", NOT_FOUND),
         ] {
             let method = Method::from_bytes(method.as_bytes()).expect("a token");
-            assert_eq!(route(&method, path, &score_path), expected, "{method} {path}");
+            assert_eq!(
+                route(&method, path, &score_path),
+                expected,
+                "{method} {path}"
+            );
         }
     }
 

@@ -1,8 +1,8 @@
 //! Wiring: builds the parts, starts every task, waits for the first reason to end, and ends.
 
 use std::{
-    fs, future::pending, io, net::SocketAddr, num::NonZeroUsize, path::Path, process::ExitCode, sync::Arc,
-    time::Duration,
+    fs, future::pending, io, net::SocketAddr, num::NonZeroUsize, path::Path, process::ExitCode,
+    sync::Arc, time::Duration,
 };
 
 use thiserror::Error;
@@ -182,8 +182,8 @@ impl Parts {
     async fn start(&self, args: &Args) -> Result<(JoinHandle<()>, JoinSet<()>), RunError> {
         let listener = bind(args.listen).await?;
         let admin_listener = bind(args.admin_listen).await?;
-        let ports =
-            [&listener, &admin_listener].map(|listener| listener.local_addr().map(|address| address.port()));
+        let ports = [&listener, &admin_listener]
+            .map(|listener| listener.local_addr().map(|address| address.port()));
         self.gate.owns(ports.into_iter().flatten().collect());
 
         let mut tasks = JoinSet::new();

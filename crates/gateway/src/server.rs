@@ -34,7 +34,10 @@ pub struct ServerLimits {
 /// What answers the requests of a listener.
 pub trait Handler: Send + Sync + 'static {
     /// Answers a request.
-    fn handle(&self, request: Request<Incoming>) -> impl Future<Output = Response<ReplyBody>> + Send;
+    fn handle(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<ReplyBody>> + Send;
 
     /// Hears of a connection that failed, most often on a request that is no HTTP.
     fn failed(&self, error: &hyper::Error);
@@ -63,7 +66,9 @@ pub async fn serve<H: Handler>(
             () = lifecycle.closing() => break,
             accepted = accept(&listener, &free) => accepted,
         };
-        let Some((stream, place)) = accepted else { continue };
+        let Some((stream, place)) = accepted else {
+            continue;
+        };
         let (http, lifecycle, handler) = (http.clone(), lifecycle.clone(), Arc::clone(&handler));
         connections.spawn(async move {
             connection(&http, stream, &lifecycle, handler).await;

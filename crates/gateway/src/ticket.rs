@@ -100,7 +100,11 @@ impl Ticket {
     /// Notes that there was no header to read method and path from.
     pub fn unreadable(&mut self) {
         self.edit(|record| {
-            for field in [&mut record.name, &mut record.method, &mut record.request_url] {
+            for field in [
+                &mut record.name,
+                &mut record.method,
+                &mut record.request_url,
+            ] {
                 field.clear();
             }
         });
@@ -138,7 +142,9 @@ impl Ticket {
         record.duration_ms = millis(duration);
         record.model_ms = self.forwarded.map(|since| millis(now - since));
         record.bytes_in = self.bytes_in.load(Ordering::Relaxed);
-        self.reporter.metrics.finished(record.status, outcome, duration);
+        self.reporter
+            .metrics
+            .finished(record.status, outcome, duration);
         self.reporter.records.push(record);
     }
 

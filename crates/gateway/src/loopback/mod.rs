@@ -90,16 +90,20 @@ fn parse(table: impl io::BufRead) -> io::Result<Vec<SocketAddr>> {
             listening.push('\n');
         }
     }
-    let entries = TcpNetEntries::from_buf_read(listening.as_bytes(), &SYSTEM).map_err(io::Error::other)?;
-    Ok(entries.0.into_iter().map(|entry| entry.local_address).collect())
+    let entries =
+        TcpNetEntries::from_buf_read(listening.as_bytes(), &SYSTEM).map_err(io::Error::other)?;
+    Ok(entries
+        .0
+        .into_iter()
+        .map(|entry| entry.local_address)
+        .collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const HEADINGS: &str =
-        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+    const HEADINGS: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
 
     fn line(local: &str, state: &str) -> String {
         format!(

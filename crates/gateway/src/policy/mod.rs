@@ -112,7 +112,8 @@ mod tests {
 
     fn key() -> Vec<u8> {
         let slot = format!(r#"{{"generation":1,"sha256":"{}"}}"#, "0".repeat(64));
-        format!(r#"{{"version":1,"mode":"Key","keys":{{"primary":{slot},"secondary":{slot}}}}}"#).into_bytes()
+        format!(r#"{{"version":1,"mode":"Key","keys":{{"primary":{slot},"secondary":{slot}}}}}"#)
+            .into_bytes()
     }
 
     fn mode(store: &Store) -> Option<AuthMode> {

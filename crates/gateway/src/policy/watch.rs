@@ -18,6 +18,7 @@ use thiserror::Error;
 use tokio::time::sleep;
 
 use super::{Source, Store};
+use crate::logging::chain;
 
 /// The server ends each watch after this many seconds, and the client after five more: how long
 /// a connection that died in silence can hide a revocation.
@@ -30,6 +31,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest pause between attempts. An outage must not delay a revocation much beyond its end.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// An outage is logged when it begins, and then at every so many failures: about once a minute.
+const SAID_EVERY: u32 = 12;
 
 /// Which Secret to watch.
 #[derive(Clone, Debug)]
@@ -54,7 +58,14 @@ pub async fn watch(target: &WatchTarget, store: &Store) {
     loop {
         match client() {
             Ok(client) => follow(client, target, store).await,
-            Err(error) => tracing::warn!(%error, effect = store.effect(), "the policy cannot be watched yet"),
+            Err(error) => {
+                let error = chain(&error);
+                tracing::warn!(
+                    error,
+                    effect = store.effect(),
+                    "the policy cannot be watched yet"
+                );
+            }
         }
         store.metrics.policy_watched(false);
         sleep(backoff.next().unwrap_or(LONGEST_PAUSE)).await;
@@ -74,11 +85,17 @@ fn client() -> Result<Client, WatchError> {
 async fn follow(client: Client, target: &WatchTarget, store: &Store) {
     let secrets: Api<Secret> = Api::namespaced(client, &target.namespace);
     let only = format!("metadata.name={}", target.secret);
-    let config = watcher::Config::default().fields(&only).timeout(WATCH_SECONDS);
+    let config = watcher::Config::default()
+        .fields(&only)
+        .timeout(WATCH_SECONDS);
     let mut events = pin!(watcher(secrets, config).backoff(Capped::default()));
     let mut found = false;
+    let mut failures = 0_u32;
     while let Some(event) = events.next().await {
         store.metrics.policy_watched(event.is_ok());
+        if event.is_ok() && std::mem::take(&mut failures) > 0 {
+            tracing::info!("the policy is watched again");
+        }
         match event {
             Ok(Event::Init) => found = false,
             Ok(Event::InitApply(secret) | Event::Apply(secret)) => {
@@ -94,9 +111,27 @@ async fn follow(client: Client, target: &WatchTarget, store: &Store) {
                 );
             }
             Err(error) => {
-                tracing::warn!(%error, effect = store.effect(), "the watch of the policy is interrupted");
+                if failures.is_multiple_of(SAID_EVERY) {
+                    let error = cause(&error);
+                    tracing::warn!(
+                        error,
+                        effect = store.effect(),
+                        "the watch of the policy is interrupted"
+                    );
+                }
+                failures += 1;
             }
         }
+    }
+}
+
+/// What the API server says, without the whole object it says it with; or why it says nothing.
+fn cause(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.message.clone(),
+        other => chain(other),
     }
 }
 

@@ -21,7 +21,12 @@ fn every_row_of_the_table() {
             ("POST", "/score", &[KEY][..], 200),
             ("GET", "/score", &[KEY], 200),
             ("OPTIONS", "/score", &[KEY], 200),
-            ("POST", "/score?a=b", &[("authorization", bearer.as_str())], 200),
+            (
+                "POST",
+                "/score?a=b",
+                &[("authorization", bearer.as_str())],
+                200,
+            ),
             (
                 "POST",
                 "/score",
@@ -33,7 +38,12 @@ fn every_row_of_the_table() {
             ("POST", "/score", &[], 401),
             ("POST", "/score", &[("x-api-key", "atl_wrong")], 401),
             ("POST", "/score", &[KEY, KEY], 401),
-            ("POST", "/score", &[KEY, ("authorization", bearer.as_str())], 401),
+            (
+                "POST",
+                "/score",
+                &[KEY, ("authorization", bearer.as_str())],
+                401,
+            ),
             ("OPTIONS", "/score", &[], 401),
             ("GET", "/swagger.json", &[], 401),
             ("POST", "/other", &[KEY], 404),
@@ -44,7 +54,12 @@ fn every_row_of_the_table() {
             ("POST", "/", &[], 405),
             ("POST", "/score", &[KEY, ("x-request-id", &longer)], 431),
             ("POST", "/score", &[KEY, ("x-ms-request-id", &longer)], 431),
-            ("POST", "/score", &[KEY, ("x-ms-client-request-id", &longer)], 431),
+            (
+                "POST",
+                "/score",
+                &[KEY, ("x-ms-client-request-id", &longer)],
+                431,
+            ),
             (
                 "POST",
                 "/score",
@@ -53,7 +68,10 @@ fn every_row_of_the_table() {
             ),
         ] {
             let answer = call(request(method, target, headers, "")).await;
-            assert_eq!(answer.status, status, "{method} {target} {headers:?}: {answer:?}");
+            assert_eq!(
+                answer.status, status,
+                "{method} {target} {headers:?}: {answer:?}"
+            );
             let ids = ["x-request-id", "x-ms-request-id"].map(|name| answer.headers.get(name));
             if target == "/" && status == 200 {
                 assert_eq!(answer.text(), "Healthy");
@@ -163,7 +181,9 @@ fn the_models_own_answers_pass_unchanged() {
         })
         .await;
         let _gateway = Gateway::ready(&[]).await;
-        for status in [200, 201, 302, 400, 401, 404, 413, 418, 429, 500, 502, 503, 599] {
+        for status in [
+            200, 201, 302, 400, 401, 404, 413, 418, 429, 500, 502, 503, 599,
+        ] {
             let answer = call(request(
                 "POST",
                 &format!("/score?{status}"),
@@ -189,7 +209,13 @@ fn a_model_without_a_description_gets_a_generic_one() {
     in_pod(|| async {
         models::bytes(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
         let _gateway = Gateway::ready(&["--score-path", "/api/v1/iris/score"]).await;
-        let answer = call(request("GET", "/swagger.json", &[("x-api-key", PRIMARY)], "")).await;
+        let answer = call(request(
+            "GET",
+            "/swagger.json",
+            &[("x-api-key", PRIMARY)],
+            "",
+        ))
+        .await;
         assert_eq!(answer.status, 200);
         assert_eq!(answer.json()["openapi"], "3.0.3");
         assert!(answer.json()["paths"]["/api/v1/iris/score"]["post"].is_object());

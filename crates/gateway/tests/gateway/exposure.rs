@@ -43,7 +43,9 @@ fn a_model_that_opens_up_later_is_found_while_serving() {
         models::echo().await;
         let gateway = Gateway::ready(&[]).await;
         assert_eq!(call(score("{}")).await.status, 200);
-        let _opened = TcpListener::bind("0.0.0.0:9999").await.expect("a free port");
+        let _opened = TcpListener::bind("0.0.0.0:9999")
+            .await
+            .expect("a free port");
         let (code, reason) = end(gateway).await;
         assert_eq!(code, Some(86));
         assert!(reason.contains("port 9999 listens on 0.0.0.0"), "{reason}");
@@ -55,8 +57,12 @@ fn listeners_on_loopback_are_nobodys_business() {
     in_pod(|| async {
         models::echo().await;
         let _others = [
-            TcpListener::bind("127.0.0.1:9999").await.expect("a free port"),
-            TcpListener::bind("127.3.2.1:9999").await.expect("a free port"),
+            TcpListener::bind("127.0.0.1:9999")
+                .await
+                .expect("a free port"),
+            TcpListener::bind("127.3.2.1:9999")
+                .await
+                .expect("a free port"),
             TcpListener::bind("[::1]:9999").await.expect("a free port"),
             TcpListener::bind("[::ffff:127.0.0.1]:9998")
                 .await

@@ -27,7 +27,9 @@ fn broken_framing_is_refused_and_never_forwarded() {
         for (what, bytes, status) in [
             (
                 "two lengths that differ",
-                post(&format!("Content-Length: 0\r\nContent-Length: 5\r\n\r\n{HIDDEN}")),
+                post(&format!(
+                    "Content-Length: 0\r\nContent-Length: 5\r\n\r\n{HIDDEN}"
+                )),
                 400,
             ),
             (
@@ -108,7 +110,11 @@ fn broken_framing_is_refused_and_never_forwarded() {
                 format!("CONNECT h:80 HTTP/1.1\r\nHost: h\r\nx-api-key: {PRIMARY}\r\n\r\n{HIDDEN}"),
                 405,
             ),
-            ("a header that is too large", post(&format!("{long}\r\n")), 431),
+            (
+                "a header that is too large",
+                post(&format!("{long}\r\n")),
+                431,
+            ),
             ("too many headers", post(&format!("{many}\r\n")), 431),
             (
                 "a broken chunk size",
@@ -180,7 +186,11 @@ fn pipelined_requests_are_each_authenticated() {
         let _gateway = Gateway::ready(&[]).await;
         let good = post("Content-Length: 1\r\n\r\nx");
         let answer = raw(format!("{good}{HIDDEN}{good}").as_bytes()).await;
-        let statuses: Vec<&str> = answer.split("HTTP/1.1 ").skip(1).map(|part| &part[..3]).collect();
+        let statuses: Vec<&str> = answer
+            .split("HTTP/1.1 ")
+            .skip(1)
+            .map(|part| &part[..3])
+            .collect();
         assert_eq!(statuses, ["200", "401", "200"], "{answer}");
         assert_eq!(seen.requests().len(), 2);
     });
@@ -204,11 +214,14 @@ fn a_refused_client_is_not_asked_for_its_body() {
     in_pod(|| async {
         models::echo().await;
         let _gateway = Gateway::ready(&[]).await;
-        let head = "POST /score HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n";
+        let head =
+            "POST /score HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n";
         let answer = raw(format!("{head}\r\n").as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
 
-        let mut stream = TcpStream::connect(GATEWAY).await.expect("the gateway listens");
+        let mut stream = TcpStream::connect(GATEWAY)
+            .await
+            .expect("the gateway listens");
         stream
             .write_all(format!("{head}x-api-key: {PRIMARY}\r\n\r\n").as_bytes())
             .await

@@ -129,7 +129,12 @@ impl Gateway {
             collect(child.stdout.take().expect("a pipe"), &out);
         }
         collect(child.stderr.take().expect("a pipe"), &err);
-        Self { child, dir, out, err }
+        Self {
+            child,
+            dir,
+            out,
+            err,
+        }
     }
 
     pub async fn until_ready(&self) {
@@ -175,7 +180,11 @@ impl Gateway {
 
     /// Waits for a record with this member.
     pub async fn record(&self, member: &str, value: &str) -> Value {
-        let find = || self.records().into_iter().find(|record| record[member] == value);
+        let find = || {
+            self.records()
+                .into_iter()
+                .find(|record| record[member] == value)
+        };
         eventually(&format!("a record with {member}={value}"), || async {
             find().is_some()
         })
@@ -198,8 +207,8 @@ impl Gateway {
 
     /// Resident memory in KiB.
     pub fn resident_kib(&self) -> u64 {
-        let status =
-            fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a running process");
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .expect("a running process");
         let line = status
             .lines()
             .find(|line| line.starts_with("VmRSS"))
@@ -230,7 +239,10 @@ fn collect(pipe: impl Read + Send + 'static, lines: &Lines) {
     let lines = Arc::clone(lines);
     thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            lines
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(line);
         }
     });
 }

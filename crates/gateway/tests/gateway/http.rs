@@ -33,7 +33,12 @@ impl Answer {
 }
 
 /// A request with headers, `Host` among them.
-pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Request<Full<Bytes>> {
+pub fn request(
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(Bytes::copy_from_slice(body.as_bytes())));
     *request.method_mut() = Method::from_bytes(method.as_bytes()).expect("a method");
     *request.uri_mut() = target.parse().expect("a target");
@@ -66,7 +71,9 @@ async fn connect_to<B>(address: &str) -> hyper::Result<http1::SendRequest<B>>
 where
     B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
-    let stream = TcpStream::connect(address).await.expect("something listens");
+    let stream = TcpStream::connect(address)
+        .await
+        .expect("something listens");
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     Ok(sender)
@@ -107,13 +114,17 @@ pub async fn metrics() -> String {
 async fn admin_get(path: &str) -> Option<Answer> {
     TcpStream::connect(ADMIN).await.ok()?;
     let mut connection = connect_to(ADMIN).await.ok()?;
-    send(&mut connection, request("GET", path, &[], "")).await.ok()
+    send(&mut connection, request("GET", path, &[], ""))
+        .await
+        .ok()
 }
 
 /// Sends bytes and returns everything that comes back until the gateway closes, or is silent for
 /// a moment.
 pub async fn raw(bytes: &[u8]) -> String {
-    let mut stream = TcpStream::connect(GATEWAY).await.expect("the gateway listens");
+    let mut stream = TcpStream::connect(GATEWAY)
+        .await
+        .expect("the gateway listens");
     // The gateway may close before it has read everything.
     let _ = stream.write_all(bytes).await;
     read_all(&mut stream, Duration::from_millis(300)).await

@@ -45,7 +45,8 @@ async fn slow(time: Duration) -> Arc<AtomicU32> {
 fn the_model_gets_no_more_at_once_than_it_was_promised() {
     in_pod(|| async {
         let at_once = slow(Duration::from_millis(10)).await;
-        let _gateway = Gateway::ready(&["--concurrent-requests", "3", "--queue-wait-ms", "10000"]).await;
+        let _gateway =
+            Gateway::ready(&["--concurrent-requests", "3", "--queue-wait-ms", "10000"]).await;
         let answers = join_all((0..40).map(|_| call(score("{}")))).await;
         assert!(answers.iter().all(|answer| answer.status == 200));
         assert_eq!(at_once.load(Ordering::SeqCst), 3);
@@ -71,7 +72,10 @@ fn who_waits_too_long_is_told_to_come_back() {
         assert_eq!(second.status, 503);
         assert_eq!(second.headers["retry-after"], "1");
         assert_eq!(first.await.expect("an answer").status, 200);
-        assert_eq!(gateway.record("outcome", "QueueTimeout").await["StatusCode"], 503);
+        assert_eq!(
+            gateway.record("outcome", "QueueTimeout").await["StatusCode"],
+            503
+        );
         assert!(metrics().await.contains("queued 0"));
     });
 }
@@ -114,7 +118,10 @@ fn a_body_may_be_as_large_as_allowed_and_no_larger() {
         let answer = raw(format!("{head}{chunk}{chunk}1\r\nx\r\n0\r\n\r\n").as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
         assert_eq!(seen.requests().len(), 2);
-        assert_eq!(gateway.record("outcome", "BodyTooLarge").await["StatusCode"], 413);
+        assert_eq!(
+            gateway.record("outcome", "BodyTooLarge").await["StatusCode"],
+            413
+        );
     });
 }
 
@@ -124,7 +131,9 @@ fn a_refused_client_in_the_middle_of_its_body_still_sees_the_answer() {
         models::echo().await;
         let _gateway = Gateway::ready(&["--max-body-bytes", "1000"]).await;
         for (key, status) in [(PRIMARY, "413"), ("atl_wrong", "401")] {
-            let mut stream = TcpStream::connect(GATEWAY).await.expect("the gateway listens");
+            let mut stream = TcpStream::connect(GATEWAY)
+                .await
+                .expect("the gateway listens");
             let head = format!(
                 "POST /score HTTP/1.1\r\nHost: h\r\nx-api-key: {key}\r\nContent-Length: 8000000\r\n\r\n"
             );
@@ -134,7 +143,10 @@ fn a_refused_client_in_the_middle_of_its_body_still_sees_the_answer() {
                 .expect("in time")
                 .expect("all of it");
             let answer = read_all(&mut stream, Duration::from_millis(500)).await;
-            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {status}")),
+                "{answer}"
+            );
         }
     });
 }
@@ -144,12 +156,17 @@ fn who_sends_a_header_too_slowly_loses_the_connection() {
     in_pod(|| async {
         models::echo().await;
         let _gateway = Gateway::ready(&["--header-timeout-ms", "500"]).await;
-        let mut stream = TcpStream::connect(GATEWAY).await.expect("the gateway listens");
+        let mut stream = TcpStream::connect(GATEWAY)
+            .await
+            .expect("the gateway listens");
         let begun = Instant::now();
         let mut sent = 0;
         while stream.write_all(b"G").await.is_ok() {
             sent += 1;
-            assert!(begun.elapsed() < PATIENCE, "still connected after {sent} bytes");
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "still connected after {sent} bytes"
+            );
             sleep(Duration::from_millis(50)).await;
         }
         assert!(begun.elapsed() >= Duration::from_millis(500));

@@ -88,8 +88,10 @@ pub async fn echo() -> Seen {
 }
 
 /// A model that answers by a function.
-pub async fn serve<B, F>(seen: Seen, answer: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static)
-where
+pub async fn serve<B, F>(
+    seen: Seen,
+    answer: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+) where
     B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
 {

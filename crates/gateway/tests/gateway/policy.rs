@@ -32,7 +32,10 @@ struct Load {
 
 impl Load {
     fn start(key: &'static str) -> Self {
-        let (stop, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let (stop, answers) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicU32::new(0)),
+        );
         let client = || {
             let (stop, answers) = (Arc::clone(&stop), Arc::clone(&answers));
             tokio::spawn(async move {
@@ -112,7 +115,10 @@ fn turning_keys_off_and_on_fails_nobody_who_has_one() {
             eventually("nobody needs a key", || async { status(&[]).await == 200 }).await;
             load.more(50).await;
             gateway.mount(&policy(Some((PRIMARY, SECONDARY))));
-            eventually("everybody needs a key", || async { status(&[]).await == 401 }).await;
+            eventually("everybody needs a key", || async {
+                status(&[]).await == 401
+            })
+            .await;
             load.more(50).await;
         }
         assert_eq!(load.failures().await, 0);
@@ -165,7 +171,10 @@ fn without_any_policy_nobody_is_served_until_there_is_one() {
         assert_eq!(admin("/readyz").await, Some(503));
         let refused = call(score("{}")).await;
         assert_eq!(
-            (refused.status.as_u16(), refused.headers["retry-after"].as_bytes()),
+            (
+                refused.status.as_u16(),
+                refused.headers["retry-after"].as_bytes()
+            ),
             (503, &b"1"[..])
         );
         gateway.mount(&policy(Some((PRIMARY, SECONDARY))));

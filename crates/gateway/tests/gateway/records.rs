@@ -23,7 +23,9 @@ fn a_record_says_everything_about_a_request() {
         assert!(time.len() == 27 && time.ends_with('Z'), "{time}");
         let number = |name: &str| record[name].as_f64().expect(name);
         assert!(
-            number("Duration") >= number("modelMs") && number("modelMs") > 0.0 && number("queueMs") >= 0.0
+            number("Duration") >= number("modelMs")
+                && number("modelMs") > 0.0
+                && number("queueMs") >= 0.0
         );
         for varying in ["time", "Duration", "modelMs", "queueMs"] {
             record.as_object_mut().expect("an object").remove(varying);
@@ -93,7 +95,13 @@ fn neither_payloads_nor_credentials_are_ever_told() {
             &[("authorization", "CANARY-basic")],
             &[("x-api-key", "CANARY-key"), ("cookie", "CANARY-cookie")],
         ] {
-            call(request("POST", "/score?key=CANARY-query", headers, "CANARY-body")).await;
+            call(request(
+                "POST",
+                "/score?key=CANARY-query",
+                headers,
+                "CANARY-body",
+            ))
+            .await;
         }
         raw(b"POST /score HTTP/1.1\r\nCANARY-broken\r\n\r\n").await;
         gateway.mount(
@@ -102,7 +110,10 @@ fn neither_payloads_nor_credentials_are_ever_told() {
         gateway.logged("the policy cannot be read").await;
         eventually("five records", || async { gateway.records().len() == 5 }).await;
         let told = gateway.said() + &metrics().await;
-        assert!(!told.contains("CANARY") && !told.contains(PRIMARY), "{told}");
+        assert!(
+            !told.contains("CANARY") && !told.contains(PRIMARY),
+            "{told}"
+        );
     });
 }
 

@@ -67,7 +67,10 @@ fn a_gateway_that_is_told_to_end_first_tells_others_and_loses_no_request() {
             .collect();
         eventually("under load", || async { gateway.records().len() > 50 }).await;
         gateway.terminate();
-        eventually("not ready", || async { admin("/readyz").await == Some(503) }).await;
+        eventually("not ready", || async {
+            admin("/readyz").await == Some(503)
+        })
+        .await;
         assert_eq!(admin("/livez").await, Some(200));
         endpoint.store(false, Ordering::Relaxed);
         let mut answers = 0;
@@ -88,7 +91,10 @@ fn what_is_in_flight_is_finished() {
         slow_model(Duration::from_millis(1500)).await;
         let mut gateway = Gateway::ready(&["--drain-delay-ms", "0"]).await;
         let answer = tokio::spawn(call(score("{}")));
-        eventually("in flight", || async { metrics().await.contains("in_flight 1") }).await;
+        eventually("in flight", || async {
+            metrics().await.contains("in_flight 1")
+        })
+        .await;
         gateway.terminate();
         assert_eq!(answer.await.expect("an answer").status, 200);
         assert_eq!(gateway.exit().await.code(), Some(0));
@@ -100,10 +106,14 @@ fn what_is_in_flight_is_finished() {
 fn what_takes_too_long_is_dropped_and_recorded_as_such() {
     in_pod(|| async {
         slow_model(Duration::from_secs(3600)).await;
-        let mut gateway = Gateway::ready(&["--drain-delay-ms", "0", "--drain-timeout-ms", "300"]).await;
+        let mut gateway =
+            Gateway::ready(&["--drain-delay-ms", "0", "--drain-timeout-ms", "300"]).await;
         let mut connection = connect().await.expect("a connection");
         let answer = tokio::spawn(async move { send(&mut connection, score("{}")).await });
-        eventually("in flight", || async { metrics().await.contains("in_flight 1") }).await;
+        eventually("in flight", || async {
+            metrics().await.contains("in_flight 1")
+        })
+        .await;
         gateway.terminate();
         assert!(answer.await.expect("a task").is_err());
         assert_eq!(gateway.exit().await.code(), Some(0));
@@ -119,9 +129,17 @@ fn idle_connections_do_not_hold_up_the_end() {
     in_pod(|| async {
         models::echo().await;
         let mut gateway = Gateway::ready(&["--drain-delay-ms", "0"]).await;
-        let _silent = TcpStream::connect(GATEWAY).await.expect("the gateway listens");
+        let _silent = TcpStream::connect(GATEWAY)
+            .await
+            .expect("the gateway listens");
         let mut kept = connect().await.expect("a connection");
-        assert_eq!(send(&mut kept, score("{}")).await.expect("an answer").status, 200);
+        assert_eq!(
+            send(&mut kept, score("{}"))
+                .await
+                .expect("an answer")
+                .status,
+            200
+        );
         gateway.terminate();
         assert_eq!(gateway.exit().await.code(), Some(0));
     });

@@ -50,17 +50,21 @@ fn mebibytes(
 #[test]
 fn both_sides_see_each_part_as_soon_as_it_is_sent() {
     in_pod(|| async {
-        models::serve(Seen::default(), |request: Request<hyper::body::Incoming>| async {
-            Response::new(request.into_body())
-        })
+        models::serve(
+            Seen::default(),
+            |request: Request<hyper::body::Incoming>| async { Response::new(request.into_body()) },
+        )
         .await;
         let _gateway = Gateway::ready(&[]).await;
         let (parts, body) = mpsc::unbounded::<Result<Frame<Bytes>, Infallible>>();
         let mut connection = connect().await.expect("a connection");
-        let mut answer = timeout(PATIENCE, connection.send_request(post(StreamBody::new(body))))
-            .await
-            .expect("an answer before the request's end")
-            .expect("an answer");
+        let mut answer = timeout(
+            PATIENCE,
+            connection.send_request(post(StreamBody::new(body))),
+        )
+        .await
+        .expect("an answer before the request's end")
+        .expect("an answer");
         for part in ["one", "two", "three"] {
             parts
                 .unbounded_send(Ok(Frame::data(Bytes::from(part))))
@@ -80,9 +84,10 @@ fn both_sides_see_each_part_as_soon_as_it_is_sent() {
 #[test]
 fn a_large_body_passes_in_both_directions_in_little_memory() {
     in_pod(|| async {
-        models::serve(Seen::default(), |request: Request<hyper::body::Incoming>| async {
-            Response::new(request.into_body())
-        })
+        models::serve(
+            Seen::default(),
+            |request: Request<hyper::body::Incoming>| async { Response::new(request.into_body()) },
+        )
         .await;
         let gateway = Gateway::ready(&["--max-body-bytes", "1073741824"]).await;
         let rest = gateway.resident_kib();
@@ -111,20 +116,27 @@ fn a_large_body_passes_in_both_directions_in_little_memory() {
 #[test]
 fn a_model_that_reads_slowly_slows_the_client() {
     in_pod(|| async {
-        models::serve(Seen::default(), |request: Request<hyper::body::Incoming>| async {
-            // Takes the header, and of the body nothing.
-            sleep(Duration::from_secs(3600)).await;
-            drop(request);
-            Response::new(Full::new(Bytes::new()))
-        })
+        models::serve(
+            Seen::default(),
+            |request: Request<hyper::body::Incoming>| async {
+                // Takes the header, and of the body nothing.
+                sleep(Duration::from_secs(3600)).await;
+                drop(request);
+                Response::new(Full::new(Bytes::new()))
+            },
+        )
         .await;
         let gateway = Gateway::ready(&["--max-body-bytes", "1073741824"]).await;
         let rest = gateway.resident_kib();
         let taken = Arc::new(AtomicU64::new(0));
         let mut connection = connect().await.expect("a connection");
-        let sending = tokio::spawn(connection.send_request(post(mebibytes(512, Arc::clone(&taken)))));
+        let sending =
+            tokio::spawn(connection.send_request(post(mebibytes(512, Arc::clone(&taken)))));
         let settled = settles(&taken).await;
-        assert!(settled < 64 * MIB as u64, "{settled} bytes taken from the client");
+        assert!(
+            settled < 64 * MIB as u64,
+            "{settled} bytes taken from the client"
+        );
         assert!(gateway.resident_kib() - rest <= ALLOWANCE_KIB);
         sending.abort();
     });
@@ -148,7 +160,10 @@ fn a_client_that_reads_slowly_slows_the_model() {
             .await
             .expect("an answer");
         let settled = settles(&taken).await;
-        assert!(settled < 64 * MIB as u64, "{settled} bytes taken from the model");
+        assert!(
+            settled < 64 * MIB as u64,
+            "{settled} bytes taken from the model"
+        );
         assert!(gateway.resident_kib() - rest <= ALLOWANCE_KIB);
         // And when the client leaves, the model is let go, and the record says so.
         drop((answer, connection));
