@@ -56,18 +56,27 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     let complete = triggers.register_complete();
 
     let (tell, changes) = unbounded();
-    let (namespaces, namespace_stream) =
+    let (namespaces, namespaces_filled, namespace_stream) =
         primary::watch::<PartialObjectMeta<Namespace>>(client.clone(), tell.clone(), |_| None);
-    let (workspaces, workspace_stream) =
+    let (workspaces, workspaces_filled, workspace_stream) =
         primary::watch::<Workspace>(client.clone(), tell.clone(), |_| None);
-    let (role_assignments, assignment_stream) =
+    let (role_assignments, role_assignments_filled, assignment_stream) =
         primary::watch::<RoleAssignment>(client.clone(), tell.clone(), |_| None);
-    let (compute_targets, target_stream) =
+    let (compute_targets, compute_targets_filled, target_stream) =
         primary::watch::<ComputeTarget>(client.clone(), tell.clone(), |_| None);
     let of_target = |run: &Run| Some(run.spec.compute_target.clone());
-    let (runs, run_stream) = primary::watch::<Run>(client.clone(), tell.clone(), of_target);
-    let (web_services, service_stream) =
+    let (runs, runs_filled, run_stream) =
+        primary::watch::<Run>(client.clone(), tell.clone(), of_target);
+    let (web_services, web_services_filled, service_stream) =
         primary::watch::<WebService>(client.clone(), tell, |_| None);
+    let filled = [
+        namespaces_filled,
+        workspaces_filled,
+        role_assignments_filled,
+        compute_targets_filled,
+        runs_filled,
+        web_services_filled,
+    ];
     let stores = Stores {
         namespaces,
         workspaces,
@@ -176,9 +185,9 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     let release = CancellationToken::new();
     let until = release.clone();
     let gauge = metrics.leader.clone();
-    let filled = ctx.clone();
+    let children = ctx.children.clone();
     vital.spawn(async move {
-        fill(&filled).await;
+        fill(&filled, &children).await;
         ready.cancel();
         info!("all views are filled");
         election
@@ -214,26 +223,12 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     }
 }
 
-/// Waits until every store has been filled once.
-async fn fill(ctx: &Ctx) {
-    let Stores {
-        namespaces,
-        workspaces,
-        role_assignments,
-        compute_targets,
-        runs,
-        web_services,
-    } = &ctx.stores;
-    // An error means that the writer is gone, and then its task has ended and the process with it.
-    let _ = tokio::join!(
-        namespaces.wait_until_ready(),
-        workspaces.wait_until_ready(),
-        role_assignments.wait_until_ready(),
-        compute_targets.wait_until_ready(),
-        runs.wait_until_ready(),
-        web_services.wait_until_ready(),
-    );
-    while !ctx.children.is_listed_everywhere(ChildKind::RoleBinding) {
+/// Waits until every view has been filled once.
+async fn fill(stores: &[CancellationToken], children: &Children) {
+    for store in stores {
+        store.cancelled().await;
+    }
+    while !children.is_listed_everywhere(ChildKind::RoleBinding) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

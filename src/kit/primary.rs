@@ -11,6 +11,7 @@ use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
 
 use super::backoff::WatchBackoff;
 
@@ -38,19 +39,25 @@ pub struct Change {
 }
 
 /// Watches all objects of a kind. Returns the store and the stream that drives the controller. What happened is told,
-/// after the store was brought up to date, on `changes`; `refers_to` names the object that one refers to.
+/// after the store was brought up to date, on `changes`; `refers_to` names the object that one refers to. The token is
+/// cancelled once the store has been filled.
+///
+/// The store's own `wait_until_ready` belongs to the controller: it wakes one waiter only, the last that asked.
 pub fn watch<K>(
     client: Client,
     changes: UnboundedSender<Change>,
     refers_to: fn(&K) -> Option<String>,
 ) -> (
     Store<K>,
+    CancellationToken,
     impl Stream<Item = watcher::Result<K>> + Send + 'static,
 )
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
+    let filled = CancellationToken::new();
+    let told = filled.clone();
     let kind: &'static str = match K::kind(&()) {
         Cow::Borrowed(kind) => kind,
         Cow::Owned(_) => "",
@@ -66,7 +73,8 @@ where
         let (object, gone) = match event {
             Event::Apply(object) | Event::InitApply(object) => (object, false),
             Event::Delete(object) => (object, true),
-            Event::Init | Event::InitDone => return,
+            Event::InitDone => return told.cancel(),
+            Event::Init => return,
         };
         let change = Change {
             refers_to: refers_to(object),
@@ -76,7 +84,7 @@ where
         let _ = changes.unbounded_send(change);
     })
     .applied_objects();
-    (store, stream)
+    (store, filled, stream)
 }
 
 fn change<K: Resource>(kind: &'static str, object: &K, gone: bool) -> Change {
