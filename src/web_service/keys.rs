@@ -85,7 +85,7 @@ pub fn read(data: &BTreeMap<String, Vec<u8>>) -> [Stored; 2] {
     let value = |name: &str| {
         data.get(name)
             .and_then(|bytes| String::from_utf8(bytes.clone()).ok())
-            .filter(is_key)
+            .filter(|value| is_key(value))
     };
     let Some(state) = state else {
         return [None, None];
@@ -102,7 +102,7 @@ pub fn read(data: &BTreeMap<String, Vec<u8>>) -> [Stored; 2] {
     ]
 }
 
-fn is_key(value: &String) -> bool {
+fn is_key(value: &str) -> bool {
     value
         .strip_prefix(PREFIX)
         .and_then(|rest| URL_SAFE_NO_PAD.decode(rest).ok())

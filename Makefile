@@ -1,0 +1,63 @@
+# `make demo` and `make test` set up all they need on a Debian machine with Go, Rust and Python.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+BIN := target/x86_64-unknown-linux-gnu/debug
+NAME ?= demo
+
+.PHONY: help
+help: ## What can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: demo
+demo: ## From nothing to a scored request, on a cluster of its own; or on yours: KUBECONFIG=… REGISTRY=…
+	@demo/run
+
+.PHONY: down
+down: ## Remove what `make demo` left running
+	@cluster/cluster down --name $(NAME)
+
+.PHONY: test
+test: ## Everything that has to hold before a change lands
+	@tests/run
+
+.PHONY: test-all
+test-all: test ## What takes longer too: the test clusters and images test themselves, an uninstall for real
+	@cluster/test
+	@images/test
+	@charts/test --node
+
+.PHONY: build
+build: ## The programs, static, for images and tests alike
+	@cargo build --workspace --bins
+
+.PHONY: images
+images: build ## OCI archives in out/images
+	@images/build
+
+.PHONY: push
+push: images ## Images to a registry: make push REGISTRY=registry.example.com/atelier
+	@images/push $(PUSH_FLAGS) $(REGISTRY)
+
+.PHONY: generate
+generate: build ## Write crds/ and the chart's copy anew
+	@$(BIN)/atelier crd crds
+	@charts/sync-crds
+
+.PHONY: verify
+verify: generate ## Fail if what is generated differs from what is committed
+	@git diff --exit-code -- crds charts/atelier/templates/crds
+	@test -z "$$(git ls-files --others --exclude-standard -- crds charts/atelier/templates/crds)"
+
+.PHONY: fmt
+fmt: ## Format
+	@cargo fmt --all
+
+.PHONY: lint
+lint: ## Lints, warnings refused
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets -- -D warnings
+
+.PHONY: deny
+deny: ## Licences, sources and banned crates
+	@tests/deny
