@@ -54,8 +54,8 @@ show_runs() {
     if ((nodes > most)); then most=$nodes; fi
     if [[ $now != "$shown" ]]; then
       shown=$now
-      printf '%s   nodes of cpu: %s (busy+idle/max)\n' "$plain" "$(k get computetarget cpu -o jsonpath='{.status.nodes}')"
-      sed 's/^/   /' <<<"$now"
+      printf '   nodes of cpu: %s (busy+idle/max)\n' "$(k get computetarget cpu -o jsonpath='{.status.nodes}')"
+      printf '   %s\n' "${now//$'\n'/$'\n   '}"
     fi
     if ! grep -qvE 'RUN|Completed' <<<"$now"; then break; fi
     grep -q Failed <<<"$now" && fail "a run failed"
@@ -133,13 +133,25 @@ show_repair() {
   done
 }
 
+# resident NAMESPACE SELECTOR CONTAINER LIMIT: the resident memory of a container, in MiB, as the kernel has it.
+resident() {
+  local id pid kib
+  id=$(kubectl -n "$1" get pods -l "$2" --field-selector status.phase=Running \
+    -o jsonpath="{.items[0].status.containerStatuses[?(@.name=='$3')].containerID}")
+  pid=$(cluster/cluster exec --name demo -- ctr -n k8s.io tasks list | awk -v id="${id#containerd://}" '$1 == id {print $2}')
+  kib=$(cluster/cluster exec --name demo -- awk '/^VmRSS/ {print $2}' "/proc/$pid/status")
+  awk -v name="$3" -v kib="$kib" -v limit="$4" \
+    'BEGIN {printf "   resident %-31s %5.1f MiB (at most %d)\n", name, kib / 1024, limit; exit kib > limit * 1024}' ||
+    fail "the $3 is resident with at most $4 MiB"
+}
+
 show_figures() {
-  if [[ $own == yes ]]; then
-    ls -l "$ATELIER_OPERATOR_ARCHIVE" "$ATELIER_GATEWAY_ARCHIVE" |
-      awk '{n = split($NF, path, "/"); printf "   image %-34s %5.1f MB\n", path[n], $5 / 1e6}'
+  if [[ $own == no ]]; then
+    say "   (on clusters that the demo made)"
+    return
   fi
-  local node
-  for node in $(kubectl get nodes -o jsonpath='{.items[*].metadata.name}'); do
-    kubectl get --raw "/api/v1/nodes/$node/proxy/stats/summary" | python3 demo/memory.py
-  done
+  stat -c '%s %n' "$ATELIER_OPERATOR_ARCHIVE" "$ATELIER_GATEWAY_ARCHIVE" |
+    awk '{n = split($2, path, "/"); printf "   image %-34s %5.1f MB\n", path[n], $1 / 1e6}'
+  resident atelier-system app.kubernetes.io/component=operator operator 30
+  resident "$namespace" app.kubernetes.io/component=webservice gateway 10
 }
