@@ -39,9 +39,9 @@ pub struct OperatorArgs {
     /// The operator's own ServiceAccount.
     #[arg(long, env = "SERVICE_ACCOUNT", default_value = "atelier-operator")]
     pub service_account: String,
-    /// A name that tells this replica from the others.
-    #[arg(long, env = "POD_NAME", default_value = "atelier-operator-local")]
-    pub replica: String,
+    /// A name that no other replica has: the pod's. Without it one is made up.
+    #[arg(long, env = "POD_NAME")]
+    pub replica: Option<String>,
     /// Where the cluster asks for health and metrics.
     #[arg(long, env = "ATELIER_ADMIN_LISTEN", default_value = "0.0.0.0:8081")]
     pub admin_listen: SocketAddr,

@@ -44,8 +44,13 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         .context("no way to the API server: neither in a pod nor a kubeconfig")?;
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
-    let me = format!("{}_{}", args.replica, uuid::Uuid::new_v4());
-    let (election, claim) = Election::new(client.clone(), &args.namespace, LEASE, me);
+    // The pod's name, so that a container that was killed and started again leads on at once: in one pod there is
+    // never a second process.
+    let me = args
+        .replica
+        .clone()
+        .unwrap_or_else(|| format!("local-{}", uuid::Uuid::new_v4()));
+    let (election, claim) = Election::new(client.clone(), &args.namespace, LEASE, me.clone());
 
     let mut triggers = Triggers::default();
     let on_workspace = triggers.register::<Workspace>();
@@ -89,7 +94,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     let children = Arc::new(Children::default());
     let ctx = Arc::new(Ctx {
         watches: Watches::new(client.clone(), children.clone(), triggers.clone()),
-        events: Events::new(client.clone(), args.replica.clone()),
+        events: Events::new(client.clone(), me),
         client,
         settings: settings(&args),
         stores,
