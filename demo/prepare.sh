@@ -36,6 +36,9 @@ install_chart() {
 }
 
 apply_manifests() {
+  if [[ -n $(kubectl get namespace "$namespace" --ignore-not-found -o name) ]]; then
+    progress "what an earlier demo left is removed" kubectl delete namespace "$namespace" --timeout=120s
+  fi
   if [[ $own == yes ]]; then
     kubectl apply -f "$manifests"
   else

@@ -88,19 +88,29 @@ expect() {
 
 key() { k get secret digits-keys -o "jsonpath={.data.$1}" | base64 -d; }
 
-show_scoring() {
-  until_true 60 "the service is Ready" k wait --for=condition=Ready webservice/digits --timeout=1s
-  k get webservice digits -o wide
-  answer=$(mktemp)
-  # However the cluster's network is: the way of kubectl.
+# Sets `url` to a way to the service that kubectl makes, whatever the cluster's network is.
+forward_port() {
   local log
   log=$(mktemp)
   k port-forward service/digits :80 >"$log" 2>&1 &
   forward=$!
-  trap 'kill "$forward" 2>/dev/null; rm -f "$answer"' EXIT
+  trap 'kill "$forward"; rm -f "$answer"' EXIT
   until_true 20 "a way to the service" grep -q '^Forwarding from 127' "$log"
   url=http://127.0.0.1:$(sed -nE 's/^Forwarding from 127\.0\.0\.1:([0-9]+).*/\1/p' "$log")/score
   rm -f "$log"
+}
+
+show_scoring() {
+  until_true 60 "the service is Ready" k wait --for=condition=Ready webservice/digits --timeout=1s
+  k get webservice digits -o wide
+  answer=$(mktemp)
+  trap 'rm -f "$answer"' EXIT
+  if [[ $own == yes ]]; then
+    # The network of our own cluster can be reached from here.
+    url=http://$(k get service digits -o jsonpath='{.spec.clusterIP}')/score
+  else
+    forward_port
+  fi
   local old secondary
   old=$(key primary) secondary=$(key secondary)
   expect 401 "no key"
