@@ -1,0 +1,60 @@
+# shellcheck shell=bash disable=SC2154
+# Uninstalling for real, with the operator running: the hook's Job needs a cluster that runs containers.
+
+workspace_manifest() {
+  cat <<'EOF'
+{"apiVersion": "v1", "kind": "List", "items": [
+  {"apiVersion": "atelier.dev/v1alpha1", "kind": "Workspace", "metadata": {"name": "team", "namespace": "team"},
+   "spec": {"location": "local"}},
+  {"apiVersion": "atelier.dev/v1alpha1", "kind": "RoleAssignment", "metadata": {"name": "lead", "namespace": "team"},
+   "spec": {"role": "Owner", "principal": {"kind": "User", "name": "owner"}}}
+]}
+EOF
+}
+
+install_images() {
+  helm upgrade --install atelier "$chart" -n atelier-system --create-namespace --wait --timeout 120s \
+    --set-string "image.repository=${ATELIER_OPERATOR_IMAGE%:*},image.tag=${ATELIER_OPERATOR_IMAGE##*:}" \
+    --set-string "gateway.image.repository=${ATELIER_GATEWAY_IMAGE%:*},gateway.image.tag=${ATELIER_GATEWAY_IMAGE##*:}" "$@"
+}
+
+# Names of what the hook makes; none of it is to be left.
+hook_left_over() {
+  kubectl get serviceaccounts,jobs,pods,roles,rolebindings -n atelier-system -o name \
+    -l app.kubernetes.io/component=cleanup
+  kubectl get clusterroles,clusterrolebindings -o name -l app.kubernetes.io/component=cleanup
+}
+
+our_bindings() { kubectl get rolebindings -A --field-selector metadata.name=atelier-workspace-manager -o name; }
+
+has_binding() { kubectl get rolebinding "$1" -n team; }
+
+uninstall_for_real() {
+  [[ -r $repo/out/images/images.env ]] || { echo "charts/test: run images/build first" >&2 && exit 1; }
+  # shellcheck source=/dev/null
+  source "$repo/out/images/images.env"
+  check "takes the operator's image" "$repo/cluster/cluster" load --name "$name" "$ATELIER_OPERATOR_ARCHIVE"
+
+  heading "Two replicas"
+  check "install and become ready" install_images --set replicas=2
+  kubectl create namespace team >/dev/null
+  kubectl label namespace team atelier.dev/resource-group=research >/dev/null
+  workspace_manifest | kubectl apply -f - >/dev/null
+  check "make a workspace ready" kubectl wait workspace/team -n team --for=condition=Ready --timeout=60s
+  check "bind its Owner" eventually 30 kubectl auth can-i create roleassignments.atelier.dev --as=owner -n team
+
+  heading "helm uninstall"
+  check "ends by itself" helm uninstall atelier -n atelier-system --wait --timeout 180s
+  check "leaves nothing of its hook" nothing hook_left_over
+  check "leaves nothing of the release" eventually 30 nothing left_over
+  check "leaves the operator no right in the workspace's namespace" nothing our_bindings
+  check "keeps the definitions" five_definitions
+  check "keeps the workspace" kubectl get workspace team -n team
+  check "keeps the Owner's binding" has_binding lead-role
+  check "leaves no finalizer" no_finalizers
+
+  heading "Installed again"
+  check "takes over where it ended" install_images
+  check "with its rights" eventually 60 has_binding atelier-workspace-manager
+  check "and the same Owner" eventually 20 kubectl auth can-i create roleassignments.atelier.dev --as=owner -n team
+}

@@ -1,0 +1,132 @@
+# shellcheck shell=bash disable=SC2154,SC2016
+# What the operator may do, in the cluster and in a workspace's namespace.
+
+operator_user=system:serviceaccount:atelier-system:atelier-operator
+cleanup_user=system:serviceaccount:atelier-system:atelier-cleanup
+
+# "verb group resource subresource name namespace expected"; "-" is empty, and as a namespace means all.
+questions_about_the_operator() {
+  local line
+  while read -r line; do
+    [[ -z $line || $line == \#* ]] || echo "$operator_user $line"
+  done <<'TABLE'
+# everywhere
+list atelier.dev workspaces - - - yes
+watch atelier.dev runs - - - yes
+patch atelier.dev runs status - - yes
+update atelier.dev runs - - - no
+patch atelier.dev runs - - - no
+delete atelier.dev runs - - - no
+create atelier.dev roleassignments - - - no
+assign atelier.dev roledefinitions - Owner - no
+list - namespaces - - - yes
+patch - namespaces - - - no
+create rbac.authorization.k8s.io rolebindings - - - yes
+create rbac.authorization.k8s.io clusterrolebindings - - - no
+bind rbac.authorization.k8s.io clusterroles - atelier-owner - yes
+bind rbac.authorization.k8s.io clusterroles - atelier-contributor - yes
+bind rbac.authorization.k8s.io clusterroles - atelier-reader - yes
+bind rbac.authorization.k8s.io clusterroles - atelier-workspace-manager - yes
+bind rbac.authorization.k8s.io clusterroles - atelier-operator - no
+bind rbac.authorization.k8s.io clusterroles - cluster-admin - no
+bind rbac.authorization.k8s.io roles - x-gateway - no
+escalate rbac.authorization.k8s.io clusterroles - - - no
+escalate rbac.authorization.k8s.io roles - - - no
+create rbac.authorization.k8s.io roles - - - no
+impersonate - users - - - no
+impersonate - serviceaccounts - - - no
+get - secrets - - - no
+list - secrets - - - no
+list - pods - - - no
+create - pods - - - no
+list apps deployments - - - no
+create - serviceaccounts - - - no
+create events.k8s.io events - - - no
+create - serviceaccounts token - - no
+update admissionregistration.k8s.io validatingadmissionpolicies - - - no
+# in its own namespace
+create coordination.k8s.io leases - - atelier-system yes
+update coordination.k8s.io leases - atelier-operator atelier-system yes
+update coordination.k8s.io leases - another atelier-system no
+get - secrets - - atelier-system no
+create - pods - - atelier-system no
+# in a workspace's namespace
+create - secrets - - team yes
+watch - secrets - - team yes
+delete - secrets - - team yes
+create - pods - - team yes
+patch - pods - - team yes
+update - pods - - team no
+create - pods exec - team no
+create - pods ephemeralcontainers - team no
+create - serviceaccounts - - team yes
+create - serviceaccounts token - team no
+update - services - - team yes
+update apps deployments - - team yes
+update rbac.authorization.k8s.io roles - - team yes
+escalate rbac.authorization.k8s.io roles - - team no
+create events.k8s.io events - - team yes
+list - configmaps - - team no
+# in any other
+get - secrets - - closed no
+create - pods - - closed no
+TABLE
+}
+
+questions_about_the_cleanup() {
+  local line
+  while read -r line; do echo "$cleanup_user $line"; done <<'TABLE'
+patch apps deployments scale atelier-operator atelier-system yes
+patch apps deployments scale another atelier-system no
+patch apps deployments - atelier-operator atelier-system no
+list - pods - - atelier-system yes
+delete - pods - - atelier-system no
+list rbac.authorization.k8s.io rolebindings - - - yes
+delete rbac.authorization.k8s.io rolebindings - atelier-workspace-manager team yes
+delete rbac.authorization.k8s.io rolebindings - owner team no
+create rbac.authorization.k8s.io rolebindings - - team no
+get - secrets - - - no
+TABLE
+}
+
+# Everything that the chart makes, hooks too, as JSON.
+objects() { rendered --set replicas=2 | kubectl create --dry-run=client -o json -f - | jq -s .; }
+
+rules_without() { # JQ-CONDITION
+  nothing jq -r '.[] | select(.rules) | .metadata.name as $name | .rules[] | select('"$1"') | "\($name): \(.)"' \
+    "$work/objects.json"
+}
+
+# The pod of a template, as the API server takes it in a namespace where Pod Security refuses what is not restricted.
+is_restricted() { # KIND
+  jq -e --arg kind "$1" '.[] | select(.kind == $kind) | .spec.template |
+    {apiVersion: "v1", kind: "Pod", metadata: {name: "try"}, spec: (.spec | del(.serviceAccountName, .priorityClassName))}' \
+    "$work/objects.json" | kubectl create -n restricted --dry-run=server -f -
+}
+
+operator() {
+  heading "The operator's rights"
+  kubectl create rolebinding atelier-workspace-manager -n team --clusterrole=atelier-workspace-manager \
+    --serviceaccount=atelier-system:atelier-operator >/dev/null
+  check "kubectl auth can-i get secrets -A: no" cannot get secrets -A --as="$operator_user"
+  questions_about_the_operator | ask >"$work/operator"
+  check "$(wc -l <"$work/operator") questions" wrong <"$work/operator"
+  helm get hooks atelier -n atelier-system | kubectl create --dry-run=client -o json -f - |
+    jq 'select(.kind != "Job")' | kubectl create -f - >/dev/null
+  questions_about_the_cleanup | ask >"$work/cleanup"
+  check "$(wc -l <"$work/cleanup") questions about the cleanup's" wrong <"$work/cleanup"
+  helm get hooks atelier -n atelier-system | kubectl delete --ignore-not-found -f - >/dev/null
+
+  objects >"$work/objects.json"
+  check "no rule has a *" rules_without '[.apiGroups, .resources, .verbs] | flatten | any(. != null and contains("*"))'
+  check "no rule lets anybody escalate or impersonate" rules_without '.verbs | any(. == "escalate" or . == "impersonate")'
+  check "bind comes with names" rules_without '(.verbs | index("bind")) and (.resourceNames | length != 4)'
+
+  heading "Pods"
+  kubectl create namespace restricted >/dev/null
+  kubectl label namespace restricted pod-security.kubernetes.io/enforce=restricted >/dev/null
+  eventually 10 kubectl get serviceaccount default -n restricted >/dev/null
+  refused "one that is not restricted" "violates PodSecurity" kubectl run try -n restricted --image=a --dry-run=server
+  check "the operator's is" is_restricted Deployment
+  check "the cleanup's is" is_restricted Job
+}

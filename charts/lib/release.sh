@@ -1,0 +1,45 @@
+# shellcheck shell=bash disable=SC2154
+# Installing, upgrading and uninstalling, on a control plane where no container runs.
+
+install() {
+  heading "A release"
+  check "installs on a cluster with nothing" helm install atelier "$chart" -n atelier-system --create-namespace \
+    --wait --timeout 60s
+  kubectl create namespace team >/dev/null
+  kubectl create namespace closed >/dev/null
+  kubectl label namespace team atelier.dev/resource-group=research >/dev/null
+  check "has the definitions established" kubectl wait crd -l app.kubernetes.io/name=atelier \
+    --for=condition=Established --timeout=20s
+}
+
+# What is left of a release, but the definitions.
+left_over() {
+  kubectl get serviceaccounts,deployments,jobs,pods,roles,rolebindings,poddisruptionbudgets,leases -A -o name \
+    -l app.kubernetes.io/instance=atelier
+  kubectl get clusterroles,clusterrolebindings,priorityclasses,validatingadmissionpolicies,validatingadmissionpolicybindings \
+    -o name -l app.kubernetes.io/instance=atelier
+  helm list -aq -n atelier-system
+}
+
+five_definitions() { [[ $(kubectl get crd -o name | grep -c '\.atelier\.dev$') == 5 ]]; }
+
+no_finalizers() {
+  nothing kubectl get workspaces,roleassignments,computetargets,runs,webservices -A \
+    -o jsonpath='{range .items[?(@.metadata.finalizers)]}{.kind}/{.metadata.name}{"\n"}{end}'
+}
+
+release() {
+  heading "The release later on"
+  check "an upgrade to two replicas" helm upgrade atelier "$chart" -n atelier-system --set replicas=2 --wait --timeout 60s
+  check "does not empty the aggregated roles" kubectl auth can-i create roleassignments.atelier.dev --as=owner -n team
+  refused "a second release" "cannot be imported into the current release" helm install another "$chart" -n team
+  check "uninstalls (without its hook)" helm uninstall atelier -n atelier-system --no-hooks --wait --timeout 60s
+  # Garbage collection of pods takes a moment.
+  check "leaves nothing but" eventually 30 nothing left_over
+  check "  the definitions" five_definitions
+  check "  and custom resources" kubectl get roleassignment kept -n team
+  check "  without finalizers" no_finalizers
+  check "installs again" helm install atelier "$chart" -n atelier-system --wait --timeout 60s
+  check "people have their roles again" eventually 20 kubectl auth can-i create roleassignments.atelier.dev \
+    --as=owner -n team
+}
