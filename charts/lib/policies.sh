@@ -51,7 +51,8 @@ operator_rolebindings() {
     --group=system:authenticated
   refused "a user of the cluster" "begins with system:" bind_as_operator -n team --clusterrole=atelier-reader \
     --user=system:anonymous
-  refused "cluster-admin (by RBAC already)" "attempting to grant" bind_as_operator -n team --clusterrole=cluster-admin --user=dave
+  refused "cluster-admin (by RBAC already)" "attempting to grant" bind_as_operator -n team \
+    --clusterrole=cluster-admin --user=dave
   refused "a foreign role that RBAC would let pass" "its own roles only, not the ClusterRole empty" \
     bind_as_operator -n team --clusterrole=empty --user=dave
   check "a gateway to the Role of its name" bind_as_operator -n team --role=x-gateway --serviceaccount=team:x-gateway
@@ -86,7 +87,8 @@ roleassignment() {
   kubectl create rolebinding writer -n team --role=writer --user=sue --user=rob >/dev/null
   kubectl create -f - >/dev/null <<'EOF'
 {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "readers", "namespace": "team"},
- "rules": [{"apiGroups": ["atelier.dev"], "resources": ["roledefinitions"], "resourceNames": ["Reader"], "verbs": ["assign"]}]}
+ "rules": [{"apiGroups": ["atelier.dev"], "resources": ["roledefinitions"], "resourceNames": ["Reader"],
+            "verbs": ["assign"]}]}
 EOF
   kubectl create rolebinding readers -n team --role=readers --user=rob >/dev/null
   kubectl create -f - >/dev/null <<'EOF'
@@ -120,7 +122,9 @@ holds_without_the_definition() {
   kubectl replace -f "$definition"
 }
 
-policy_refuses() { ! assign_as owner Reader Group system:masters 2>"$work/refusal" && grep -q "names that begin with" "$work/refusal"; }
+policy_refuses() {
+  ! assign_as owner Reader Group system:masters 2>"$work/refusal" && grep -q "names that begin with" "$work/refusal"
+}
 
 policies() {
   kubectl create clusterrolebinding test-administrator --clusterrole=cluster-admin --user=administrator >/dev/null
