@@ -1,1 +1,15 @@
-//! Test kit.
+//! What tests on a real cluster share: the cluster, namespaces, waiting with a deadline, the audit log, load.
+//!
+//! Tests wait for conditions and never for time. A panic is how a test fails, so this crate may panic.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+pub mod audit;
+pub mod cluster;
+pub mod load;
+pub mod manifest;
+pub mod namespace;
+pub mod wait;
+
+pub use cluster::Cluster;
+pub use namespace::TestNamespace;
+pub use wait::eventually;

@@ -1,0 +1,118 @@
+//! Requests to a service: one, or a steady stream whose every answer is counted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::{HeaderMap, Request};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tokio::task::JoinHandle;
+
+/// An HTTP client that keeps connections open.
+#[derive(Clone)]
+pub struct Caller(Client<HttpConnector, Full<Bytes>>);
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// HTTP status; 0 if there was none.
+    pub status: u16,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body, or why there was no answer.
+    pub body: String,
+}
+
+impl Default for Caller {
+    fn default() -> Self {
+        Self(Client::builder(TokioExecutor::new()).build_http())
+    }
+}
+
+impl Caller {
+    /// Posts a body, with a key if there is one.
+    pub async fn post(&self, url: &str, key: Option<&str>, body: &str) -> Answer {
+        let mut request = Request::post(url).header("content-type", "application/json");
+        if let Some(key) = key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        let request = request.body(Full::from(body.to_owned())).unwrap();
+        let failed = |reason: String| Answer {
+            status: 0,
+            headers: HeaderMap::new(),
+            body: reason,
+        };
+        let response =
+            match tokio::time::timeout(Duration::from_secs(30), self.0.request(request)).await {
+                Ok(Ok(response)) => response,
+                Ok(Err(error)) => return failed(format!("{error:?}")),
+                Err(_) => return failed("no answer within 30 s".into()),
+            };
+        let (parts, body) = response.into_parts();
+        match body.collect().await {
+            Ok(body) => Answer {
+                status: parts.status.as_u16(),
+                headers: parts.headers,
+                body: String::from_utf8_lossy(&body.to_bytes()).into_owned(),
+            },
+            Err(error) => failed(format!("{error:?}")),
+        }
+    }
+}
+
+/// A stream of requests that goes on until it is stopped.
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    clients: Vec<JoinHandle<BTreeMap<String, u64>>>,
+}
+
+impl Load {
+    /// Starts `clients` clients, each of which posts one request after another.
+    pub fn start(url: &str, key: Option<&str>, body: &str, clients: usize) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let one = |_| {
+            let (url, key, body, stop) = (
+                url.to_owned(),
+                key.map(str::to_owned),
+                body.to_owned(),
+                stop.clone(),
+            );
+            tokio::spawn(async move {
+                let (caller, mut counts) = (Caller::default(), BTreeMap::new());
+                while !stop.load(Ordering::Relaxed) {
+                    let answer = caller.post(&url, key.as_deref(), &body).await;
+                    let what = if answer.status == 0 {
+                        answer.body
+                    } else {
+                        answer.status.to_string()
+                    };
+                    *counts.entry(what).or_default() += 1;
+                    // A steady load, not as much as two cores can take.
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                counts
+            })
+        };
+        Self {
+            clients: (0..clients).map(one).collect(),
+            stop,
+        }
+    }
+
+    /// Stops, and returns how often each status (or failure) came.
+    pub async fn stop(self) -> BTreeMap<String, u64> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut total = BTreeMap::new();
+        for client in self.clients {
+            for (what, count) in client.await.unwrap() {
+                *total.entry(what).or_default() += count;
+            }
+        }
+        total
+    }
+}
