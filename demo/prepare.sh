@@ -30,8 +30,8 @@ prepare() {
 install_chart() {
   progress "helm upgrade --install atelier charts/atelier" \
     helm upgrade --install atelier charts/atelier -n atelier-system --create-namespace --wait --timeout 120s \
-    --set "image.repository=$repository/operator,image.tag=${ATELIER_OPERATOR_IMAGE##*:}" \
-    --set "gateway.image.repository=$repository/gateway,gateway.image.tag=${ATELIER_GATEWAY_IMAGE##*:}"
+    --set-string "image.repository=$repository/operator,image.tag=${ATELIER_OPERATOR_IMAGE##*:}" \
+    --set-string "gateway.image.repository=$repository/gateway,gateway.image.tag=${ATELIER_GATEWAY_IMAGE##*:}"
   kubectl -n atelier-system get pods
 }
 

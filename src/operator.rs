@@ -37,6 +37,9 @@ const LEASE: &str = "atelier-operator";
 /// How long what has begun may take to end.
 const DRAIN: Duration = Duration::from_secs(20);
 
+/// How long giving the lease back may take.
+const RELEASE: Duration = Duration::from_secs(5);
+
 /// Runs the operator until SIGTERM or SIGINT.
 pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     let client = Client::try_default()
@@ -191,7 +194,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     let until = release.clone();
     let gauge = metrics.leader.clone();
     let children = ctx.children.clone();
-    vital.spawn(async move {
+    let election = tokio::spawn(async move {
         fill(&filled, &children).await;
         ready.cancel();
         info!("all views are filled");
@@ -200,15 +203,16 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
                 gauge.set(leads.into());
             })
             .await;
-        "election"
     });
 
+    let mut election = pin!(election);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let ended = tokio::select! {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
         ended = vital.join_next() => Some(ended),
+        ended = &mut election => Some(Some(ended.map(|()| "leadership"))),
         ended = controllers.join_next() => Some(ended.map(|r| r.map(|()| "controller"))),
     };
     info!("ending: what has begun is finished");
@@ -219,7 +223,9 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     .await;
     // Only now may another replica begin.
     release.cancel();
-    let _ = tokio::time::timeout(Duration::from_secs(3), vital.join_next()).await;
+    if !election.is_finished() {
+        let _ = tokio::time::timeout(RELEASE, election).await;
+    }
     match ended.flatten() {
         None if drained.is_ok() => Ok(()),
         None => bail!("what had begun did not end within {DRAIN:?}"),

@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use atelier_api::labels;
 use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
@@ -28,6 +30,8 @@ pub struct Seen {
     pub written_for: Option<ContentHash>,
     /// Kind, name and uid of the owner that controls it.
     pub owner: Option<Owner>,
+    /// The workspace it belongs to, by its label.
+    pub workspace: Option<String>,
     /// Whether it is being deleted.
     pub deleting: bool,
     /// What the controllers look at beyond identity and content.
@@ -89,6 +93,7 @@ impl Seen {
                 name: o.name.clone(),
                 uid: o.uid.clone(),
             }),
+            workspace: object.labels().get(labels::WORKSPACE).cloned(),
             deleting: meta.deletion_timestamp.is_some(),
             view: view(kind, value),
         })
@@ -224,7 +229,7 @@ impl Children {
                     || seen.version > before
                     || live.contains(&ChildKey::new(kind, ns, name));
                 if !keep {
-                    gone.push(seen.clone());
+                    gone.push((ChildKey::new(kind, ns, name), seen.clone()));
                 }
                 keep
             });

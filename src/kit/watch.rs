@@ -129,10 +129,8 @@ async fn follow(
             }
             Ok(Event::InitDone) => {
                 if let Some((live, before)) = listing.take() {
-                    for seen in children.listed(kind, namespace.as_deref(), &live, before) {
-                        if let (Some(owner), Some(namespace)) = (&seen.owner, &namespace) {
-                            triggers.fire(&owner.kind, namespace, &owner.name);
-                        }
+                    for (key, seen) in children.listed(kind, namespace.as_deref(), &live, before) {
+                        fire(&key, &seen, &triggers);
                     }
                     // Absence means something from now on: whoever waits for that is woken.
                     if let Some(namespace) =
@@ -166,8 +164,11 @@ fn apply(kind: ChildKind, object: &DynamicObject, children: &Children, triggers:
 
 /// Asks everybody who decides by this child to look again.
 fn fire(key: &ChildKey, seen: &Seen, triggers: &Triggers) {
-    if let Some(owner) = &seen.owner {
-        triggers.fire(&owner.kind, &key.namespace, &owner.name);
+    match (&seen.owner, &seen.workspace) {
+        (Some(owner), _) => triggers.fire(&owner.kind, &key.namespace, &owner.name),
+        // What is to outlive its workspace has no owner, and is the workspace's all the same.
+        (None, Some(workspace)) => triggers.fire("Workspace", &key.namespace, workspace),
+        (None, None) => {}
     }
     let Some(pod) = seen.pod() else { return };
     if let Some(target) = &pod.compute_target {

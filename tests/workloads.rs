@@ -1,0 +1,17 @@
+//! Runs, compute targets and web services, on a real cluster.
+//!
+//! Each test has a namespace of its own. `tests/setup` brings up the cluster; `make test` runs it all.
+#![allow(missing_docs)]
+
+#[path = "workloads/compute.rs"]
+mod compute;
+#[path = "workloads/crashes.rs"]
+mod crashes;
+#[path = "workloads/runs.rs"]
+mod runs;
+#[path = "workloads/scoring.rs"]
+mod scoring;
+#[path = "workloads/service.rs"]
+mod service;
+#[path = "workloads/steady.rs"]
+mod steady;

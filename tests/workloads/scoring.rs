@@ -1,0 +1,144 @@
+//! Requests: keys, limits, and models that misbehave.
+
+use std::time::{Duration, Instant};
+
+use atelier_api::WebService;
+use atelier_testkit::load::{Caller, Load};
+use atelier_testkit::manifest::{server, service};
+use atelier_testkit::namespace::{QUICK, SLOW};
+use atelier_testkit::wait::check;
+use atelier_testkit::{TestNamespace, eventually};
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::json;
+
+use crate::service::{key, url};
+
+#[tokio::test]
+async fn a_rotated_key_is_refused_within_a_second_and_the_other_never() {
+    let namespace = TestNamespace::with_workspace("rotate").await;
+    namespace.create::<WebService>(service("svc")).await;
+    namespace.ready::<WebService>("svc", SLOW).await;
+    let (caller, at) = (Caller::default(), url(&namespace, "svc").await);
+    let secondary = key(&namespace, "svc", "secondary").await;
+    let load = Load::start(&at, Some(&secondary), "{}", 1);
+    let mut slowest = Duration::ZERO;
+    for generation in 2..12 {
+        let old = key(&namespace, "svc", "primary").await;
+        assert_eq!(caller.post(&at, Some(&old), "{}").await.status, 200);
+        let begun = Instant::now();
+        let patch = json!({"spec": {"auth": {"keyGeneration": {"primary": generation}}}});
+        namespace.patch::<WebService>("svc", patch).await.unwrap();
+        eventually(QUICK, "the old key is refused", async || {
+            let answer = caller.post(&at, Some(&old), "{}").await;
+            check(answer.status == 401, answer.status)
+        })
+        .await;
+        slowest = slowest.max(begun.elapsed());
+        let new = key(&namespace, "svc", "primary").await;
+        assert_ne!(new, old);
+        assert_eq!(caller.post(&at, Some(&new), "{}").await.status, 200);
+    }
+    println!("slowest of 10 revocations: {slowest:?}");
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    // A rollback rotates nothing.
+    let current = key(&namespace, "svc", "primary").await;
+    let patch = json!({"spec": {"auth": {"keyGeneration": {"primary": 1}}}});
+    namespace.patch::<WebService>("svc", patch).await.unwrap();
+    namespace.ready::<WebService>("svc", QUICK).await;
+    assert_eq!(key(&namespace, "svc", "primary").await, current);
+    let counts = load.stop().await;
+    assert!(counts.len() == 1 && counts["200"] > 10, "{counts:?}");
+    namespace.finish().await;
+}
+
+#[tokio::test]
+async fn deleting_the_keys_makes_new_ones() {
+    let namespace = TestNamespace::with_workspace("newkeys").await;
+    namespace.create::<WebService>(service("svc")).await;
+    namespace.ready::<WebService>("svc", SLOW).await;
+    let (caller, at) = (Caller::default(), url(&namespace, "svc").await);
+    let old = key(&namespace, "svc", "primary").await;
+    namespace.delete::<Secret>("svc-keys").await;
+    eventually(
+        QUICK,
+        "the old key is refused and a new one works",
+        async || {
+            check(
+                caller.post(&at, Some(&old), "{}").await.status == 401,
+                "the old key works",
+            )?;
+            let secret = namespace
+                .api::<Secret>()
+                .get_opt("svc-keys")
+                .await
+                .map_err(|e| e.to_string())?;
+            let data = secret.and_then(|s| s.data).ok_or("no keys")?;
+            let new = String::from_utf8(data["primary"].0.clone()).map_err(|e| e.to_string())?;
+            check(
+                caller.post(&at, Some(&new), "{}").await.status == 200,
+                "the new key does not work yet",
+            )
+        },
+    )
+    .await;
+    namespace.finish().await;
+}
+
+#[tokio::test]
+async fn a_slow_model_gives_504_a_crowd_503_and_a_dead_one_502_and_the_gateway_lives() {
+    let namespace = TestNamespace::with_workspace("trouble").await;
+    let mut slow = service("slow");
+    slow["spec"]["command"] = json!(["python3", "-c", server("127.0.0.1", 3000)]);
+    slow["spec"]["limits"] =
+        json!({"timeoutMs": 1000, "queueWaitMs": 200, "concurrentRequestsPerReplica": 1});
+    slow["spec"]["auth"] = json!({"mode": "None"});
+    namespace.create::<WebService>(slow).await;
+    // Answers one request, then breaks off every connection.
+    let mut dying = service("dying");
+    let breaks_off =
+        server("127.0.0.1", 0).replace("time.sleep(0 / 1000)", "self.connection.close(); return");
+    dying["spec"]["command"] = json!(["python3", "-c", breaks_off]);
+    dying["spec"]["auth"] = json!({"mode": "None"});
+    namespace.create::<WebService>(dying).await;
+    namespace.ready::<WebService>("slow", SLOW).await;
+    namespace.ready::<WebService>("dying", SLOW).await;
+
+    let caller = Caller::default();
+    let (slow, dying) = (
+        url(&namespace, "slow").await,
+        url(&namespace, "dying").await,
+    );
+    let (first, second) = tokio::join!(caller.post(&slow, None, "{}"), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        caller.post(&slow, None, "{}").await
+    });
+    assert_eq!(
+        (first.status, second.status),
+        (504, 503),
+        "{first:?} {second:?}"
+    );
+    assert!(second.headers.contains_key("retry-after"), "{second:?}");
+    let broken = caller.post(&dying, None, "{}").await;
+    assert_eq!(broken.status, 502, "{broken:?}");
+    for answer in [&first, &second, &broken] {
+        assert!(
+            answer.body.contains(r#""code":"#) && answer.body.contains("requestId"),
+            "{answer:?}"
+        );
+    }
+    for pod in namespace
+        .pods("app.kubernetes.io/component=webservice")
+        .await
+    {
+        let restarts: i32 = pod
+            .status
+            .unwrap()
+            .container_statuses
+            .unwrap()
+            .iter()
+            .map(|c| c.restart_count)
+            .sum();
+        assert_eq!(restarts, 0);
+    }
+    namespace.finish().await;
+}

@@ -1,0 +1,123 @@
+//! What a settled workspace costs: nothing.
+
+use std::time::Duration;
+
+use atelier_api::v1alpha1::RunState;
+use atelier_api::{ComputeTarget, Run, WebService};
+use atelier_testkit::audit::Audit;
+use atelier_testkit::manifest::{role, run, service, target, workspace};
+use atelier_testkit::namespace::SLOW;
+use atelier_testkit::wait::check;
+use atelier_testkit::{TestNamespace, eventually};
+use serde_json::{Value, json};
+
+use crate::compute::state;
+
+/// Everything a small team has, as one list.
+fn manifests(namespace: &str) -> Vec<Value> {
+    let mut all = vec![
+        workspace("team"),
+        role("lead", "Owner", "lead@example.com"),
+        role("viewer", "Reader", "viewer@example.com"),
+        target("cpu", 0, 2, 1),
+        run("a", "cpu", "true"),
+        run("b", "cpu", "true"),
+        service("svc"),
+    ];
+    all.iter_mut()
+        .for_each(|object| object["metadata"]["namespace"] = json!(namespace));
+    all
+}
+
+fn apply(namespace: &TestNamespace, items: &[Value]) {
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    let (ok, said) = namespace
+        .cluster
+        .kubectl(&["apply", "-f", "-"], &list.to_string());
+    assert!(ok, "{said}");
+}
+
+async fn settled(namespace: &TestNamespace) {
+    namespace
+        .ready::<atelier_api::Workspace>("team", SLOW)
+        .await;
+    namespace
+        .ready::<atelier_api::RoleAssignment>("lead", SLOW)
+        .await;
+    namespace
+        .ready::<atelier_api::RoleAssignment>("viewer", SLOW)
+        .await;
+    namespace.ready::<WebService>("svc", SLOW).await;
+    state(namespace, "a", RunState::Completed, SLOW).await;
+    state(namespace, "b", RunState::Completed, SLOW).await;
+    eventually(SLOW, "the nodes have left", async || {
+        let target: ComputeTarget = namespace
+            .api()
+            .get("cpu")
+            .await
+            .map_err(|e| e.to_string())?;
+        check(
+            target.status.clone().unwrap_or_default().current_nodes == 0,
+            &target.status,
+        )
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn any_order_converges_to_the_same_and_applying_again_writes_nothing() {
+    let mut shapes = vec![];
+    for (prefix, rotate) in [("order-a", 0), ("order-b", 3), ("order-c", 6)] {
+        let namespace = TestNamespace::open(prefix).await;
+        let mut items = manifests(&namespace.name);
+        items.rotate_left(rotate);
+        apply(&namespace, &items);
+        settled(&namespace).await;
+        let audit = Audit::from_now(&namespace.cluster);
+        items.reverse();
+        apply(&namespace, &items);
+        settled(&namespace).await;
+        let writes = audit.operator_writes(&namespace.name);
+        assert!(
+            writes.is_empty(),
+            "the second apply led to writes: {writes:?}"
+        );
+        shapes.push(shape(&namespace).await);
+        namespace.finish().await;
+    }
+    assert_eq!(shapes[0], shapes[1]);
+    assert_eq!(shapes[0], shapes[2]);
+}
+
+/// Names of all that is there, and how the runs ended.
+async fn shape(namespace: &TestNamespace) -> Vec<String> {
+    let kinds = "serviceaccounts,secrets,services,deployments,roles,rolebindings";
+    let (ok, names) = namespace
+        .cluster
+        .kubectl(&["-n", &namespace.name, "get", kinds, "-o", "name"], "");
+    assert!(ok, "{names}");
+    let mut shape: Vec<_> = names.lines().map(str::to_owned).collect();
+    for name in ["a", "b"] {
+        let run: Run = namespace.api().get(name).await.unwrap();
+        let status = run.status.unwrap();
+        shape.push(format!(
+            "{name}: {:?} {} {:?}",
+            status.state, status.attempts, status.exit_code
+        ));
+    }
+    shape.sort();
+    shape
+}
+
+#[tokio::test]
+async fn a_settled_workspace_costs_no_write_for_a_minute() {
+    let namespace = TestNamespace::open("quiet").await;
+    apply(&namespace, &manifests(&namespace.name));
+    settled(&namespace).await;
+    // What is measured here is the absence of something: that takes its time.
+    let audit = Audit::from_now(&namespace.cluster);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let writes = audit.operator_writes(&namespace.name);
+    assert!(writes.is_empty(), "{writes:?}");
+    namespace.finish().await;
+}
