@@ -27,6 +27,8 @@ pub struct Entry {
     pub name: String,
     /// HTTP status.
     pub code: i64,
+    /// Whether the object has another version than the one that was sent, as far as the log tells.
+    pub effective: bool,
 }
 
 impl Audit {
@@ -71,6 +73,14 @@ impl Audit {
                 && e.code < 300
         })
     }
+
+    /// The same, without those that changed nothing.
+    pub fn effective_writes(&self, namespace: &str) -> Vec<Entry> {
+        self.operator_writes(namespace)
+            .into_iter()
+            .filter(|e| e.effective)
+            .collect()
+    }
 }
 
 fn entry(event: &Value) -> Option<Entry> {
@@ -84,6 +94,10 @@ fn entry(event: &Value) -> Option<Entry> {
     if text("/stage") != "ResponseComplete" {
         return None;
     }
+    let (sent, got) = (
+        text("/requestObject/metadata/resourceVersion"),
+        text("/responseObject/metadata/resourceVersion"),
+    );
     let sub = text("/objectRef/subresource");
     let named = text("/objectRef/name");
     Some(Entry {
@@ -103,5 +117,6 @@ fn entry(event: &Value) -> Option<Entry> {
             .pointer("/responseStatus/code")
             .and_then(Value::as_i64)
             .unwrap_or_default(),
+        effective: sent.is_empty() || sent != got,
     })
 }

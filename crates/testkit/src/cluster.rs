@@ -25,6 +25,7 @@ pub struct Cluster {
 
 impl Cluster {
     /// The cluster that the environment names.
+    #[allow(clippy::disallowed_methods)]
     pub async fn shared() -> Self {
         // Several tests of one process come here; the first installs it.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -3,13 +3,16 @@
 //! Tests wait for conditions and never for time. A panic is how a test fails, so this crate may panic.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+pub mod access;
 pub mod audit;
 pub mod cluster;
 pub mod load;
 pub mod manifest;
 pub mod namespace;
+pub mod operator;
 pub mod wait;
 
+pub use access::Subject;
 pub use cluster::Cluster;
 pub use namespace::TestNamespace;
 pub use wait::eventually;
