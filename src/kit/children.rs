@@ -214,7 +214,7 @@ impl Children {
         namespace: Option<&str>,
         live: &HashSet<ChildKey>,
         before: u64,
-    ) -> Vec<Seen> {
+    ) -> Vec<(ChildKey, Seen)> {
         let mut inner = self.write();
         inner
             .listed
