@@ -1,14 +1,17 @@
 # shellcheck shell=bash disable=SC2154
 # Uninstalling for real, with the operator running: the hook's Job needs a cluster that runs containers.
 
-workspace_manifest() {
+workspace() {
   cat <<'EOF'
-{"apiVersion": "v1", "kind": "List", "items": [
-  {"apiVersion": "atelier.dev/v1alpha1", "kind": "Workspace", "metadata": {"name": "team", "namespace": "team"},
-   "spec": {"location": "local"}},
-  {"apiVersion": "atelier.dev/v1alpha1", "kind": "RoleAssignment", "metadata": {"name": "lead", "namespace": "team"},
-   "spec": {"role": "Owner", "principal": {"kind": "User", "name": "owner"}}}
-]}
+{"apiVersion": "atelier.dev/v1alpha1", "kind": "Workspace", "metadata": {"name": "team", "namespace": "team"},
+ "spec": {"location": "local"}}
+EOF
+}
+
+assignment() { # NAME ROLE USER
+  cat <<EOF
+{"apiVersion": "atelier.dev/v1alpha1", "kind": "RoleAssignment", "metadata": {"name": "$1", "namespace": "team"},
+ "spec": {"role": "$2", "principal": {"kind": "User", "name": "$3"}}}
 EOF
 }
 
@@ -39,7 +42,8 @@ uninstall_for_real() {
   check "install and become ready" install_images --set replicas=2
   kubectl create namespace team >/dev/null
   kubectl label namespace team atelier.dev/resource-group=research >/dev/null
-  workspace_manifest | kubectl apply -f - >/dev/null
+  workspace | kubectl apply -f - >/dev/null
+  assignment lead Owner owner | kubectl apply -f - >/dev/null
   check "make a workspace ready" kubectl wait workspace/team -n team --for=condition=Ready --timeout=60s
   check "bind its Owner" eventually 30 kubectl auth can-i create roleassignments.atelier.dev --as=owner -n team
 
@@ -57,4 +61,8 @@ uninstall_for_real() {
   check "takes over where it ended" install_images
   check "with its rights" eventually 60 has_binding atelier-workspace-manager
   check "and the same Owner" eventually 20 kubectl auth can-i create roleassignments.atelier.dev --as=owner -n team
+  check "finds the workspace ready" kubectl wait workspace/team -n team --for=condition=Ready --timeout=60s
+  assignment later Reader reader | kubectl apply -f - >/dev/null
+  check "binds who comes later" eventually 30 kubectl auth can-i list runs.atelier.dev --as=reader -n team
+  check "lets the namespace go" kubectl delete namespace team --timeout=90s
 }

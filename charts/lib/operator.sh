@@ -92,6 +92,14 @@ TABLE
 # Everything that the chart makes, hooks too, as JSON.
 objects() { rendered --set replicas=2 | kubectl create --dry-run=client -o json -f - | jq -s .; }
 
+hooks() { helm get hooks atelier -n atelier-system | kubectl create --dry-run=client -o json -f -; }
+
+# Made for the deletion, and gone after it.
+hooks_go_away() {
+  hooks | jq -s -e 'length == 6 and all(.[].metadata.annotations;
+    ."helm.sh/hook" == "pre-delete" and ."helm.sh/hook-delete-policy" == "before-hook-creation,hook-succeeded")'
+}
+
 rules_without() { # JQ-CONDITION
   nothing jq -r '.[] | select(.rules) | .metadata.name as $name | .rules[] | select('"$1"') | "\($name): \(.)"' \
     "$work/objects.json"
@@ -111,11 +119,12 @@ operator() {
   check "kubectl auth can-i get secrets -A: no" cannot get secrets -A --as="$operator_user"
   questions_about_the_operator | ask >"$work/operator"
   check "$(wc -l <"$work/operator") questions" wrong <"$work/operator"
-  helm get hooks atelier -n atelier-system | kubectl create --dry-run=client -o json -f - |
-    jq 'select(.kind != "Job")' | kubectl create -f - >/dev/null
+  hooks | jq 'select(.kind != "Job")' | kubectl create -f - >/dev/null
   questions_about_the_cleanup | ask >"$work/cleanup"
   check "$(wc -l <"$work/cleanup") questions about the cleanup's" wrong <"$work/cleanup"
   helm get hooks atelier -n atelier-system | kubectl delete --ignore-not-found -f - >/dev/null
+
+  check "the cleanup's objects are a hook's, and go with it" hooks_go_away
 
   objects >"$work/objects.json"
   check "no rule has a *" rules_without '[.apiGroups, .resources, .verbs] | flatten | any(. != null and contains("*"))'

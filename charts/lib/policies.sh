@@ -29,7 +29,11 @@ operator_rolebindings() {
   local itself=atelier-system:atelier-operator
   kubectl create clusterrole empty --verb=get --resource=events --resource-name=none >/dev/null
   kubectl patch clusterrole empty --type=merge -p '{"rules": []}' >/dev/null
+  kubectl create role events -n team --verb=create --resource=events.events.k8s.io >/dev/null
   kubectl create rolebinding foreign -n closed --clusterrole=view --user=erin >/dev/null
+  kubectl create rolebinding foreign -n team --clusterrole=view --user=erin >/dev/null
+  kubectl create rolebinding remade -n team --clusterrole=view --user=erin >/dev/null
+  kubectl label rolebinding remade -n team app.kubernetes.io/managed-by=atelier >/dev/null
   kubectl create rolebinding left-over -n closed --clusterrole=atelier-reader --user=erin >/dev/null
   kubectl create role x-gateway -n team --verb=get,list,watch --resource=secrets --resource-name=x-gateway >/dev/null
 
@@ -53,13 +57,18 @@ operator_rolebindings() {
     --user=system:anonymous
   refused "cluster-admin (by RBAC already)" "attempting to grant" bind_as_operator -n team \
     --clusterrole=cluster-admin --user=dave
-  refused "a foreign role that RBAC would let pass" "its own roles only, not the ClusterRole empty" \
+  refused "edit (by RBAC already)" "attempting to grant" bind_as_operator -n team --clusterrole=edit --user=dave
+  refused "a foreign Role that RBAC would let pass" "its own roles only, not the Role events" \
+    bind_as_operator -n team --role=events --user=dave
+  refused "a foreign ClusterRole that RBAC would let pass" "its own roles only, not the ClusterRole empty" \
     bind_as_operator -n team --clusterrole=empty --user=dave
   check "a gateway to the Role of its name" bind_as_operator -n team --role=x-gateway --serviceaccount=team:x-gateway
   refused "another to a gateway's Role" "for nobody else" bind_as_operator -n team --role=x-gateway \
     --serviceaccount=team:default
   refused "changing a binding where it is not open" "is not open" change_as_operator closed left-over mallory
-  refused "deleting somebody's binding there" "is not open" delete_as_operator closed foreign
+  refused "deleting somebody's binding there" "its own bindings only" delete_as_operator closed foreign
+  refused "deleting somebody's in an open one" "its own bindings only" delete_as_operator team foreign
+  check "deleting its own that somebody remade" delete_as_operator team remade
   check "deleting its own there" delete_as_operator closed left-over
   refused "in the whole cluster" "cannot create resource" kubectl create clusterrolebinding try \
     --clusterrole=atelier-owner --user=dave --as="$operator_user" --dry-run=server

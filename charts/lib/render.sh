@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2016
 # What needs no cluster.
 
 chart=$charts/atelier
@@ -23,9 +23,34 @@ values_are_documented() {
     grep -qF "\`$value\`" "$chart/README.md" || { echo "README.md lacks $value" && missing=1; }
   done < <(jq -r '
     def leaves($at): to_entries[] | ($at + .key) as $name |
-      if .value.properties and (.key | IN("resources") | not) then .value.properties | leaves($name + ".") else $name end;
+      if .value.properties and (.key | IN("resources", "affinity") | not) then .value.properties | leaves($name + ".") else $name end;
     .properties | del(.global) | leaves("")' "$chart/values.schema.json")
   return "$missing"
+}
+
+# Every property has a description, and an object that names its properties takes no others.
+schema_is_complete() {
+  nothing jq -r '
+    paths(objects) as $at | getpath($at) as $it | ($at | map(tostring) | join(".")) as $name
+    | (select($at[-2] == "properties" and ($it | has("description") | not)) | "\($name) is not described"),
+      (select(($it.properties | type) == "object" and $it.additionalProperties != false) | "\($name) takes anything")
+    ' "$chart/values.schema.json"
+}
+
+# The chart's definitions are those of crds/, as sync-crds writes them; done over in a copy.
+definitions_are_current() {
+  mkdir -p "$work/charts"
+  cp "$charts/sync-crds" "$work/charts/"
+  "$work/charts/sync-crds" "$repo/crds"
+  diff -r "$work/charts/atelier/templates/crds" "$chart/templates/crds"
+}
+
+# Names that YAML would take for numbers are names all the same.
+names_are_strings() {
+  helm template 1e3 "$chart" -n 2024 --kube-version 1.33.0 --set-string priorityClassName=7 >"$work/numbers"
+  grep -q 'instance: "1e3"' "$work/numbers"
+  grep -q 'namespace: "2024"' "$work/numbers"
+  nothing sed -nE '/(namespace|instance|priorityClassName): (2024|1e3|7)$/p' "$work/numbers"
 }
 
 nothing_is_taken_for_the_operators() {
@@ -46,10 +71,16 @@ render() {
   check "crds.install=false leaves the definitions out" has_no_kind CustomResourceDefinition --set crds.install=false
   check "cleanup.enabled=false leaves the Job out" has_no_kind Job --set cleanup.enabled=false
   check "no object passes for one of the operator's" nothing_is_taken_for_the_operators
+  check "names that look like numbers" names_are_strings
+  check "the definitions are those of crds/" definitions_are_current
   check "README.md has every value" values_are_documented
+  check "the schema describes every value, and is closed" schema_is_complete
   refused "an unknown value" "additional properties 'replica' not allowed" rendered --set replica=2
   refused "an unknown value below another" "additional properties 'tags' not allowed" rendered --set image.tags=2
   refused "a value of the wrong type" "got string, want integer" rendered --set-string replicas=2
+  refused "one of the wrong type below another" "got string, want boolean" rendered --set-string cleanup.enabled=yes
+  refused "an unknown value in a list" "additional properties 'effects' not allowed" rendered \
+    --set-json 'tolerations=[{"effects":"NoSchedule"}]'
   refused "no location" "minItems" rendered --set-json 'locations=[]'
   refused "a label that the Deployment selects by" "invalid propertyName" rendered \
     --set-string 'podLabels.app\.kubernetes\.io/component=x'
