@@ -103,7 +103,7 @@ pub struct LogArgs {
     #[arg(
         long = "log",
         env = "ATELIER_LOG",
-        default_value = "info,kube_runtime=warn,kube_client=warn"
+        default_value = "info,kube_runtime=error,kube_client=warn"
     )]
     pub filter: String,
 }

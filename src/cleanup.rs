@@ -71,7 +71,11 @@ async fn stop_operator(client: &Client, args: &CleanupArgs) -> anyhow::Result<()
         Err(error) => return Err(error).context("scale the operator to nothing"),
     }
     let pods: Api<Pod> = Api::namespaced(client.clone(), &args.namespace);
-    let of_operator = ListParams::default().labels(&format!("{}=operator", labels::COMPONENT));
+    let of_operator = ListParams::default().labels(&format!(
+        "{}=operator,{}=atelier",
+        labels::COMPONENT,
+        labels::NAME
+    ));
     let begun = Instant::now();
     while !pods
         .list(&of_operator)
