@@ -271,7 +271,7 @@ async fn a_run_whose_pod_is_deleted_starts_again_and_never_has_two() {
         .create::<ComputeTarget>(target("cpu", 0, 2, 0))
         .await;
     namespace
-        .create::<Run>(run("a", "cpu", "trap '' TERM; sleep 3"))
+        .create::<Run>(run("a", "cpu", "trap '' TERM; sleep 10"))
         .await;
     state(&namespace, "a", RunState::Running, SLOW).await;
     namespace.delete::<Pod>("a-1-0").await;

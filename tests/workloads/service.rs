@@ -30,12 +30,11 @@ pub(crate) async fn key(namespace: &TestNamespace, service: &str, slot: &str) ->
 async fn pod_uids(namespace: &TestNamespace, service: &str) -> Vec<String> {
     let selector =
         format!("app.kubernetes.io/component=webservice,app.kubernetes.io/instance={service}");
-    let mut uids: Vec<_> = namespace
-        .pods(&selector)
-        .await
+    let pods = namespace.pods(&selector).await;
+    let staying = pods
         .iter()
-        .filter_map(|p| p.uid())
-        .collect();
+        .filter(|p| p.metadata.deletion_timestamp.is_none());
+    let mut uids: Vec<_> = staying.filter_map(|p| p.uid()).collect();
     uids.sort();
     uids
 }

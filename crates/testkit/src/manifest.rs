@@ -54,7 +54,9 @@ pub fn python_run(name: &str, target: &str, program: &str) -> Value {
 pub fn server(host: &str, delay_ms: u32) -> String {
     format!(
         r#"
-import http.server, json, time
+import http.server, json, os, signal, time
+# Process 1 of a container is not ended by a signal that it does not handle.
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_POST(self):
