@@ -1,0 +1,216 @@
+//! What the operator itself may do, and what it may not.
+
+use atelier_testkit::{Cluster, Subject, TestNamespace};
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use crate::any::{self, refusal};
+
+const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
+const READS: [&str; 3] = ["get", "list", "watch"];
+/// What somebody would want who has got hold of the operator's token.
+const TEMPTING: [&str; 19] = [
+    "/secrets",
+    "/configmaps",
+    "/serviceaccounts",
+    "/serviceaccounts/token",
+    "/services",
+    "/pods",
+    "/pods/exec",
+    "/pods/portforward",
+    "/pods/ephemeralcontainers",
+    "/pods/log",
+    "/persistentvolumeclaims",
+    "apps/deployments",
+    "apps/daemonsets",
+    "batch/jobs",
+    "rbac.authorization.k8s.io/roles",
+    "networking.k8s.io/networkpolicies",
+    "events.k8s.io/events",
+    "coordination.k8s.io/leases",
+    "policy/poddisruptionbudgets",
+];
+
+#[tokio::test]
+async fn in_the_cluster_as_a_whole_the_operator_can_do_next_to_nothing() {
+    let cluster = Cluster::shared().await;
+    let operator = Subject::operator();
+    let mut found = vec![];
+    for resource in TEMPTING {
+        for verb in READS.iter().chain(&WRITES) {
+            if operator.can(&cluster, verb, resource, "", "").await {
+                found.push(format!("{verb} {resource}"));
+            }
+        }
+    }
+    for (verb, resource, name) in [
+        ("impersonate", "/users", ""),
+        ("impersonate", "/groups", "system:masters"),
+        ("impersonate", "/serviceaccounts", ""),
+        ("escalate", "rbac.authorization.k8s.io/clusterroles", ""),
+        ("escalate", "rbac.authorization.k8s.io/roles", ""),
+        (
+            "bind",
+            "rbac.authorization.k8s.io/clusterroles",
+            "cluster-admin",
+        ),
+        ("bind", "rbac.authorization.k8s.io/clusterroles", ""),
+        (
+            "create",
+            "rbac.authorization.k8s.io/clusterrolebindings",
+            "",
+        ),
+        ("create", "rbac.authorization.k8s.io/clusterroles", ""),
+        (
+            "update",
+            "rbac.authorization.k8s.io/clusterroles",
+            "atelier-workspace-manager",
+        ),
+        ("update", "/namespaces", ""),
+        ("patch", "/namespaces", ""),
+        ("get", "/nodes", ""),
+        ("patch", "/nodes", ""),
+        ("update", "atelier.dev/workspaces", ""),
+        ("patch", "atelier.dev/runs", ""),
+        ("delete", "atelier.dev/webservices", ""),
+        ("create", "atelier.dev/roleassignments", ""),
+        ("*", "*/*", ""),
+    ] {
+        if operator.can(&cluster, verb, resource, name, "").await {
+            found.push(format!("{verb} {resource} {name}"));
+        }
+    }
+    assert!(found.is_empty(), "the operator may {found:?}");
+    // So that a mistake in the asking does not pass for a refusal.
+    assert!(
+        operator
+            .can(&cluster, "list", "atelier.dev/workspaces", "", "")
+            .await
+    );
+    let secrets = any::api_as(operator.client(&cluster), "kube-system", "Secret");
+    assert_eq!(
+        refusal(secrets.list(&kube::api::ListParams::default()).await).0,
+        403
+    );
+}
+
+#[tokio::test]
+async fn in_a_namespace_without_the_label_the_operator_can_do_nothing() {
+    let ns = TestNamespace::with_labels("rights-closed", json!({})).await;
+    let operator = Subject::operator();
+    let mut found = vec![];
+    for resource in TEMPTING {
+        for verb in READS.iter().chain(&WRITES) {
+            if operator
+                .can(&ns.cluster, verb, resource, "", &ns.name)
+                .await
+            {
+                found.push(format!("{verb} {resource}"));
+            }
+        }
+    }
+    assert!(found.is_empty(), "the operator may {found:?}");
+    // RBAC lets it write bindings; the policy does not.
+    let bindings = any::api_as(operator.client(&ns.cluster), &ns.name, "RoleBinding");
+    let role = any::object(
+        "RoleBinding",
+        binding("atelier-workspace-manager", operator_subject()),
+    );
+    let (code, message) = refusal(bindings.create(&PostParams::default(), &role).await);
+    assert_eq!(code, 403);
+    assert!(message.contains("is not open to Atelier"), "{message}");
+    ns.finish().await;
+}
+
+fn operator_subject() -> Value {
+    json!({"kind": "ServiceAccount", "name": "atelier-operator", "namespace": "atelier-system"})
+}
+
+fn binding(role: &str, subject: Value) -> Value {
+    json!({"metadata": {"name": "test"}, "subjects": [subject],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}})
+}
+
+#[tokio::test]
+async fn in_a_workspaces_namespace_the_operator_binds_its_own_roles_only_and_itself_only() {
+    let ns = TestNamespace::with_workspace("rights-open").await;
+    let operator = Subject::operator();
+    for (verb, resource) in [
+        ("create", "/pods/exec"),
+        ("create", "/pods/portforward"),
+        ("update", "/pods/ephemeralcontainers"),
+        ("create", "/serviceaccounts/token"),
+        ("get", "/configmaps"),
+        ("create", "batch/jobs"),
+    ] {
+        assert!(
+            !operator
+                .can(&ns.cluster, verb, resource, "", &ns.name)
+                .await,
+            "{verb} {resource}"
+        );
+    }
+    assert!(
+        operator
+            .can(&ns.cluster, "get", "/secrets", "", &ns.name)
+            .await
+    );
+
+    let user =
+        |name: &str| json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": name});
+    let bindings = any::api_as(operator.client(&ns.cluster), &ns.name, "RoleBinding");
+    for (role, subject, told) in [
+        ("cluster-admin", operator_subject(), "cluster-admin"),
+        ("admin", user("eve"), "admin"),
+        (
+            "atelier-workspace-manager",
+            user("eve"),
+            "for Atelier's operator and for nobody else",
+        ),
+        ("atelier-owner", user("system:kube-scheduler"), "system:"),
+    ] {
+        let object = any::object("RoleBinding", binding(role, subject));
+        let (code, message) = refusal(bindings.create(&PostParams::default(), &object).await);
+        assert!(
+            code == 403 && message.contains(told),
+            "{role}: {code} {message}"
+        );
+    }
+
+    let roles = any::api_as(operator.client(&ns.cluster), &ns.name, "Role");
+    let rule = |names: Value, verbs: Value| {
+        json!({"metadata": {"name": "x-gateway"},
+            "rules": [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": names, "verbs": verbs}]})
+    };
+    for (names, verbs) in [
+        (json!(["other"]), json!(["get"])),
+        (json!(["x-gateway"]), json!(["get", "update"])),
+    ] {
+        let (code, message) = refusal(
+            roles
+                .create(
+                    &PostParams::default(),
+                    &any::object("Role", rule(names, verbs)),
+                )
+                .await,
+        );
+        assert!(
+            code == 403 && message.contains("the only Role"),
+            "{code} {message}"
+        );
+    }
+
+    // It writes statuses, and never what a user wrote.
+    let workspaces = any::api_as(operator.client(&ns.cluster), &ns.name, "Workspace");
+    let patch = Patch::Merge(json!({"metadata": {"labels": {"x": "y"}}}));
+    assert_eq!(
+        refusal(
+            workspaces
+                .patch("team", &PatchParams::default(), &patch)
+                .await
+        )
+        .0,
+        403
+    );
+    ns.finish().await;
+}
