@@ -99,6 +99,15 @@ impl Seen {
         })
     }
 
+    /// The last thing before a pod is gone is that its deletion time is set to now: what was asked for first, counts.
+    fn remember_when_deletion_was_asked_for(&mut self, before: &Self) {
+        if let (View::Pod(now), View::Pod(before)) = (&mut self.view, &before.view)
+            && let (Some(later), Some(first)) = (now.deletion_requested, before.deletion_requested)
+        {
+            now.deletion_requested = Some(first.min(later));
+        }
+    }
+
     /// The pod, where this is one.
     pub fn pod(&self) -> Option<&PodView> {
         match &self.view {
@@ -177,7 +186,10 @@ impl Children {
     /// Takes in a live object, unless something later is known. Says whether it was news.
     pub fn observe(&self, key: &ChildKey, mut seen: Seen) -> bool {
         let mut inner = self.write();
-        inner.last_uid.insert(key.clone(), seen.uid.clone());
+        // Our labels alone make nobody's object ours: an owner does, or a write of our own.
+        if seen.owner.is_some() || seen.written_for.is_some() {
+            inner.last_uid.insert(key.clone(), seen.uid.clone());
+        }
         let children = inner.namespaces.entry(key.namespace.clone()).or_default();
         let id = (key.kind, key.name.clone());
         if let Some(known) = children.get(&id) {
@@ -186,9 +198,19 @@ impl Children {
             {
                 return false;
             }
+            // The wish to delete a pod keeps the time it was first seen with.
+            if let (View::Pod(before), View::Pod(after), true) =
+                (&known.view, &mut seen.view, known.uid == seen.uid)
+            {
+                let first = before.deletion_requested.or(after.deletion_requested);
+                after.deletion_requested = after.deletion_requested.and(first);
+            }
             // Only the status changed: what was accepted stays accepted.
             if known.uid == seen.uid && known.hash == seen.hash && seen.written_for.is_none() {
                 seen.written_for = known.written_for;
+            }
+            if known.uid == seen.uid {
+                seen.remember_when_deletion_was_asked_for(known);
             }
         }
         children.insert(id, seen);
@@ -317,7 +339,8 @@ mod tests {
 
     fn seen(uid: &str, version: u64) -> Seen {
         let object = json!({"apiVersion": "v1", "kind": "Secret", "metadata":
-            {"name": "a", "namespace": "n", "uid": uid, "resourceVersion": version.to_string()}});
+            {"name": "a", "namespace": "n", "uid": uid, "resourceVersion": version.to_string(),
+             "ownerReferences": [{"kind": "K", "name": "o", "uid": "o", "apiVersion": "v1", "controller": true}]}});
         Seen::of(
             ChildKind::Secret,
             &serde_json::from_value(object).expect("an object"),
@@ -335,6 +358,34 @@ mod tests {
         assert!(children.observe(&key(), seen("u", 5)));
         assert!(!children.observe(&key(), seen("u", 4)));
         assert_eq!(children.get(&key()).map(|s| s.version), Some(5));
+    }
+
+    #[test]
+    fn a_deletion_was_asked_for_when_it_was_first_asked_for() {
+        let pod = |version: u64, deletion: Option<(&str, i64)>| {
+            let mut object = serde_json::json!({"apiVersion": "v1", "kind": "Pod", "metadata":
+                {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": version.to_string()}});
+            if let Some((at, grace)) = deletion {
+                object["metadata"]["deletionTimestamp"] = at.into();
+                object["metadata"]["deletionGracePeriodSeconds"] = grace.into();
+            }
+            let object = serde_json::from_value(object).expect("an object");
+            Seen::of(ChildKind::Pod, &object).expect("uid and version")
+        };
+        let asked = |children: &Children| {
+            children
+                .get(&ChildKey::new(ChildKind::Pod, "n", "a"))
+                .and_then(|seen| seen.pod()?.deletion_requested)
+        };
+        let children = Children::default();
+        let key = ChildKey::new(ChildKind::Pod, "n", "a");
+        children.observe(&key, pod(1, None));
+        assert_eq!(asked(&children), None);
+        children.observe(&key, pod(2, Some(("2026-01-01T00:00:31Z", 30))));
+        let first = asked(&children);
+        assert_eq!(first, "2026-01-01T00:00:01Z".parse().ok());
+        children.observe(&key, pod(3, Some(("2026-01-01T00:00:09Z", 0))));
+        assert_eq!(asked(&children), first);
     }
 
     #[test]

@@ -54,12 +54,12 @@ pub fn outcome(pod: &PodView) -> Option<Outcome> {
         });
     }
     match main {
-        // What was told to stop and then ended says nothing about the command: it may even look like a success.
+        // What was told to stop and then ended says nothing about the command: it may even look like a success. Without
+        // a time of its end it never ran.
         Some(end)
             if pod
                 .deletion_requested
-                .zip(end.finished)
-                .is_some_and(|(asked, finished)| finished >= asked) =>
+                .is_some_and(|asked| end.finished.is_none_or(|finished| finished >= asked)) =>
         {
             None
         }
@@ -178,6 +178,27 @@ mod tests {
         };
         assert_eq!(code(&asked(99)), None);
         assert_eq!(code(&asked(101)), Some("ok"));
+        // A container that never ran is reported as killed, at no time.
+        let mut never_ran = PodView {
+            deletion_requested: Timestamp::from_second(99).ok(),
+            ..pod(137, "Error")
+        };
+        never_ran.containers[0].terminated = Some(Terminated {
+            exit_code: 137,
+            ..Terminated::default()
+        });
+        assert_eq!(code(&never_ran), None);
+    }
+
+    #[test]
+    fn a_container_that_the_kubelet_knows_nothing_of_has_no_exit_code() {
+        let mut unknown = pod(137, "ContainerStatusUnknown");
+        for container in &mut unknown.containers {
+            container.terminated.as_mut().expect("terminated").finished = None;
+        }
+        assert_eq!(code(&unknown), Some("lost"));
+        unknown.deletion_requested = Timestamp::from_second(1).ok();
+        assert_eq!(code(&unknown), None);
     }
 
     #[test]
