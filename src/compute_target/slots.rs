@@ -47,10 +47,14 @@ impl PodFact {
     /// Reads a pod. `None` if it holds no slot.
     pub fn of(key: &ChildKey, seen: &Seen) -> Option<Self> {
         let pod = seen.pod()?;
-        let slot = pod.slot?;
-        let role = match pod.component.as_deref() {
-            Some("computetarget") => Role::Placeholder(pod.idle_since.or(pod.created)?),
-            Some("run") => Role::Run,
+        let (role, slot) = match pod.component.as_deref() {
+            // By its name, which nobody can edit: a wrong label is to be put right.
+            Some("computetarget") => {
+                let (_, slot) = key.name.rsplit_once("-slot-")?;
+                let since = pod.idle_since.or(pod.created)?;
+                (Role::Placeholder(since), slot.parse().ok()?)
+            }
+            Some("run") => (Role::Run, pod.slot?),
             _ => return None,
         };
         let ended = outcome::ended(pod);

@@ -24,7 +24,7 @@ fn pod(name: &str, component: &str, slot: u32, status: serde_json::Value) -> Pod
 
 fn placeholder(slot: u32, since: i64) -> PodFact {
     let fact = pod(
-        &format!("slot-{slot}"),
+        &format!("cpu-slot-{slot}"),
         "computetarget",
         slot,
         json!({"phase": "Running", "node": "m"}),
@@ -76,7 +76,7 @@ fn decide(min: u32, max: u32, now: i64, pods: &[PodFact], runs: &[&str]) -> Plan
     })
 }
 
-/// The steps in short: `a@0` starts run a in slot 0, `+1` holds slot 1, `-slot-2` removes a pod.
+/// The steps in short: `a@0` starts run a in slot 0, `+1` holds slot 1, `-cpu-slot-2` removes a pod.
 fn short(plan: &Plan) -> Vec<String> {
     let one = |step: &Step| match step {
         Step::Start { waiting, slot } => format!("{}@{slot}", waiting.run),
@@ -116,7 +116,7 @@ fn an_idle_node_leaves_exactly_when_its_time_is_over() {
     let plan = decide(0, 2, 100 + IDLE, &pods, &[]);
     assert_eq!(
         (short(&plan), plan.target_nodes, plan.wake),
-        (vec!["-slot-0".to_owned()], 0, None)
+        (vec!["-cpu-slot-0".to_owned()], 0, None)
     );
 }
 
@@ -127,14 +127,14 @@ fn the_minimum_is_kept_whatever_the_clock_says() {
     let plan = decide(1, 2, 10_000, &pods, &[]);
     assert_eq!(
         (short(&plan), plan.wake),
-        (vec!["-slot-0".to_owned(), "+1".to_owned()], None)
+        (vec!["-cpu-slot-0".to_owned(), "+1".to_owned()], None)
     );
 }
 
 #[test]
 fn a_busy_node_is_never_taken_not_even_above_the_maximum() {
     let plan = decide(0, 1, 10_000, &[busy(0), busy(1), placeholder(2, 0)], &["a"]);
-    assert_eq!(short(&plan), ["-slot-2"]);
+    assert_eq!(short(&plan), ["-cpu-slot-2"]);
     assert_eq!(plan.waiting, queue(&["a"]));
 }
 
@@ -153,7 +153,7 @@ fn a_placeholder_makes_way_only_when_the_run_has_its_machine() {
     assert!(short(&decide(0, 1, 0, &[waiting, placeholder(0, 0)], &[])).is_empty());
     assert_eq!(
         short(&decide(0, 1, 0, &[busy(0), placeholder(0, 0)], &[])),
-        ["-slot-0"]
+        ["-cpu-slot-0"]
     );
 }
 
@@ -179,7 +179,7 @@ fn a_placeholder_that_was_evicted_is_removed_and_holds_nothing() {
     };
     assert_eq!(
         short(&decide(0, 1, 0, &[evicted], &["a"])),
-        ["-slot-0", "a@0"]
+        ["-cpu-slot-0", "a@0"]
     );
 }
 
