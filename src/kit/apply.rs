@@ -93,9 +93,28 @@ impl Applier<'_> {
                 uid: seen.uid,
                 written: false,
             }),
-            (Decision::Replace, Some(seen)) => self.replace(desired, &seen).await,
+            (Decision::Replace, Some(seen)) if self.is_ours(desired, &seen) => {
+                self.replace(desired, &seen).await
+            }
+            (Decision::Replace, Some(_)) => Err(Error::NameConflict(desired.key.clone())),
             (Decision::Wait, _) => Err(Error::Stale(desired.key.to_string())),
             _ => self.create(desired).await,
+        }
+    }
+
+    fn is_ours(&self, desired: &Desired, seen: &Seen) -> bool {
+        let last_uid = self.children.last_uid(&desired.key);
+        match desired
+            .object
+            .metadata
+            .owner_references
+            .iter()
+            .flatten()
+            .next()
+        {
+            Some(owner) => is_ours(seen, last_uid.as_deref(), Some(&owner.uid)),
+            // It has no owner to know it by; our label of the workspace has to do.
+            None => seen.workspace.is_some() || is_ours(seen, last_uid.as_deref(), None),
         }
     }
 
@@ -120,16 +139,7 @@ impl Applier<'_> {
         let Some(seen) = live.and_then(|object| Seen::of(desired.key.kind, &object)) else {
             return Err(Error::Stale(desired.key.to_string()));
         };
-        let last_uid = self.children.last_uid(&desired.key);
-        let owner = desired
-            .object
-            .metadata
-            .owner_references
-            .iter()
-            .flatten()
-            .next()
-            .map(|owner| owner.uid.as_str());
-        if !is_ours(&seen, last_uid.as_deref(), owner) {
+        if !self.is_ours(desired, &seen) {
             // Of an owner of the same name that is gone: the garbage collector is about to remove it.
             return match seen.deleting || is_predecessors(&seen, desired) {
                 true => Err(Error::Stale(desired.key.to_string())),
