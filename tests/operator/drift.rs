@@ -82,7 +82,11 @@ impl<'a> Child<'a> {
     fn form(&self, object: Value) -> Value {
         let mut form = normal(object);
         if !self.content {
-            form["data"] = form["data"].as_object().unwrap().keys().cloned().collect();
+            form["data"] = form["data"]
+                .as_object()
+                .into_iter()
+                .flat_map(|data| data.keys().cloned())
+                .collect();
             form["metadata"]["annotations"] = Value::Null;
         }
         form

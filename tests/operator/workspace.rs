@@ -4,7 +4,9 @@ use atelier_api::v1alpha1::ProvisioningState;
 use atelier_api::{RoleAssignment, Workspace};
 use atelier_testkit::audit::Audit;
 use atelier_testkit::namespace::QUICK;
-use atelier_testkit::{TestNamespace, manifest};
+use atelier_testkit::wait::check;
+use atelier_testkit::{TestNamespace, eventually, manifest};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
@@ -92,6 +94,13 @@ async fn without_the_label_nothing_at_all_is_made_until_the_label_comes() {
 async fn a_second_workspace_finds_the_namespace_taken_and_the_first_untouched() {
     let ns = TestNamespace::with_workspace("ws-second").await;
     let before: Workspace = ns.api().get("team").await.unwrap();
+    // Creation times have a resolution of one second, and of two equal ones the uid decides.
+    let made = before.creation_timestamp().unwrap().0;
+    eventually(QUICK, "another second has begun", async || {
+        let now = Timestamp::now();
+        check(now.as_second() > made.as_second(), now)
+    })
+    .await;
     ns.create::<Workspace>(manifest::workspace("other")).await;
     let other: Workspace = ns
         .condition("other", "Ready", "False", "NamespaceTaken", QUICK)
