@@ -99,15 +99,6 @@ impl Seen {
         })
     }
 
-    /// The last thing before a pod is gone is that its deletion time is set to now: what was asked for first, counts.
-    fn remember_when_deletion_was_asked_for(&mut self, before: &Self) {
-        if let (View::Pod(now), View::Pod(before)) = (&mut self.view, &before.view)
-            && let (Some(later), Some(first)) = (now.deletion_requested, before.deletion_requested)
-        {
-            now.deletion_requested = Some(first.min(later));
-        }
-    }
-
     /// The pod, where this is one.
     pub fn pod(&self) -> Option<&PodView> {
         match &self.view {
@@ -198,19 +189,9 @@ impl Children {
             {
                 return false;
             }
-            // The wish to delete a pod keeps the time it was first seen with.
-            if let (View::Pod(before), View::Pod(after), true) =
-                (&known.view, &mut seen.view, known.uid == seen.uid)
-            {
-                let first = before.deletion_requested.or(after.deletion_requested);
-                after.deletion_requested = after.deletion_requested.and(first);
-            }
             // Only the status changed: what was accepted stays accepted.
             if known.uid == seen.uid && known.hash == seen.hash && seen.written_for.is_none() {
                 seen.written_for = known.written_for;
-            }
-            if known.uid == seen.uid {
-                seen.remember_when_deletion_was_asked_for(known);
             }
         }
         children.insert(id, seen);

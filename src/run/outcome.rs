@@ -63,6 +63,8 @@ pub fn outcome(pod: &PodView) -> Option<Outcome> {
         {
             None
         }
+        // The kubelet lost sight of it.
+        Some(end) if end.finished.is_none() => Some(Outcome::Lost(end.reason.clone())),
         Some(end) => Some(Outcome::Ended {
             error: error(end),
             exit_code: Some(end.exit_code),
