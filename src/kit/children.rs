@@ -189,6 +189,13 @@ impl Children {
             {
                 return false;
             }
+            // The wish to delete a pod keeps the time it was first seen with.
+            if let (View::Pod(before), View::Pod(after), true) =
+                (&known.view, &mut seen.view, known.uid == seen.uid)
+            {
+                let first = before.deletion_requested.or(after.deletion_requested);
+                after.deletion_requested = after.deletion_requested.and(first);
+            }
             // Only the status changed: what was accepted stays accepted.
             if known.uid == seen.uid && known.hash == seen.hash && seen.written_for.is_none() {
                 seen.written_for = known.written_for;
