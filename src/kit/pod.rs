@@ -92,11 +92,8 @@ impl PodView {
                 .map(container)
                 .collect()
         });
-        let grace = pod
-            .metadata
-            .deletion_grace_period_seconds
-            .unwrap_or_default();
         let deletion = pod.metadata.deletion_timestamp.as_ref();
+        let grace = deletion_grace(pod);
         Self {
             node: pod.spec.as_ref().and_then(|s| s.node_name.clone()),
             phase: status
@@ -139,6 +136,23 @@ impl PodView {
             .filter(|(reason, _)| is_image_failure(reason) || is_config_failure(reason))
             .map(|(reason, message)| (reason.as_str(), message.as_str()))
             .next()
+    }
+}
+
+/// The kubelet gives a pod this long at least, whatever its grace period.
+const KUBELET_FLOOR_SECONDS: i64 = 2;
+
+/// Seconds between the wish to delete a pod and its deletion timestamp. When the kubelet removes a pod that has ended
+/// it sets the grace period to 0 and the timestamp to now: the wish was earlier by what the pod had asked for.
+fn deletion_grace(pod: &Pod) -> i64 {
+    let own = pod
+        .spec
+        .as_ref()
+        .and_then(|s| s.termination_grace_period_seconds)
+        .unwrap_or_default();
+    match pod.metadata.deletion_grace_period_seconds {
+        None | Some(0) => own.max(KUBELET_FLOOR_SECONDS),
+        Some(seconds) => seconds,
     }
 }
 

@@ -95,8 +95,10 @@ async fn a_slow_model_gives_504_a_crowd_503_and_a_dead_one_502_and_the_gateway_l
     namespace.create::<WebService>(slow).await;
     // Answers one request, then breaks off every connection.
     let mut dying = service("dying");
-    let breaks_off =
-        server("127.0.0.1", 0).replace("time.sleep(0 / 1000)", "self.connection.shutdown(2); return");
+    let breaks_off = server("127.0.0.1", 0).replace(
+        "time.sleep(0 / 1000)",
+        "self.connection.shutdown(2); return",
+    );
     dying["spec"]["command"] = json!(["python3", "-c", breaks_off]);
     dying["spec"]["auth"] = json!({"mode": "None"});
     namespace.create::<WebService>(dying).await;
