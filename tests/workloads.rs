@@ -1,6 +1,7 @@
 //! Runs, compute targets and web services, on a real cluster.
 //!
-//! Each test has a namespace of its own. `tests/setup` brings up the cluster; `make test` runs it all.
+//! Each test has a namespace of its own. Those in `crashes` kill the operator; they wait for the others, and the others
+//! for them. `tests/setup` brings up the cluster; `make test` runs it all.
 #![allow(missing_docs)]
 
 #[path = "workloads/compute.rs"]

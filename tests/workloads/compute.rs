@@ -8,6 +8,7 @@ use atelier_api::v1alpha1::RunState;
 use atelier_api::{ComputeTarget, Run};
 use atelier_testkit::manifest::{run, target};
 use atelier_testkit::namespace::{QUICK, SLOW};
+use atelier_testkit::operator::undisturbed;
 use atelier_testkit::wait::check;
 use atelier_testkit::{TestNamespace, eventually};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -35,7 +36,11 @@ pub(crate) async fn state(
     .await
 }
 
-async fn nodes(namespace: &TestNamespace, wanted: i32, limit: Duration) -> ComputeTarget {
+pub(crate) async fn nodes(
+    namespace: &TestNamespace,
+    wanted: i32,
+    limit: Duration,
+) -> ComputeTarget {
     eventually(limit, &format!("there are {wanted} nodes"), async || {
         let target: ComputeTarget = namespace
             .api()
@@ -112,6 +117,7 @@ impl Witness {
 
 #[tokio::test]
 async fn four_runs_share_two_nodes_first_come_first_served_and_the_nodes_leave() {
+    let _operator = undisturbed().await;
     let namespace = TestNamespace::with_workspace("queue").await;
     let witness = Witness::start(&namespace);
     namespace
@@ -164,6 +170,7 @@ async fn four_runs_share_two_nodes_first_come_first_served_and_the_nodes_leave()
 
 #[tokio::test]
 async fn a_node_leaves_when_its_idle_time_is_over_to_the_second() {
+    let _operator = undisturbed().await;
     let namespace = TestNamespace::with_workspace("idle").await;
     namespace
         .create::<ComputeTarget>(target("cpu", 0, 1, 6))
@@ -187,7 +194,7 @@ async fn a_node_leaves_when_its_idle_time_is_over_to_the_second() {
 }
 
 /// Waits until no placeholder is left, and tells when that was.
-async fn slots_are_empty(namespace: &TestNamespace, limit: Duration) -> Timestamp {
+pub(crate) async fn slots_are_empty(namespace: &TestNamespace, limit: Duration) -> Timestamp {
     let placeholders = "app.kubernetes.io/component=computetarget";
     eventually(limit, "a placeholder keeps the node warm", async || {
         check(
@@ -205,6 +212,7 @@ async fn slots_are_empty(namespace: &TestNamespace, limit: Duration) -> Timestam
 
 #[tokio::test]
 async fn a_busy_node_is_never_taken_and_a_maximum_of_zero_pauses() {
+    let _operator = undisturbed().await;
     let namespace = TestNamespace::with_workspace("busy").await;
     namespace
         .create::<ComputeTarget>(target("cpu", 0, 1, 0))
@@ -236,6 +244,7 @@ async fn a_busy_node_is_never_taken_and_a_maximum_of_zero_pauses() {
 
 #[tokio::test]
 async fn the_minimum_is_kept_and_a_run_takes_a_warm_node() {
+    let _operator = undisturbed().await;
     let namespace = TestNamespace::with_workspace("minimum").await;
     namespace
         .create::<ComputeTarget>(target("cpu", 1, 1, 0))
@@ -265,14 +274,15 @@ async fn the_minimum_is_kept_and_a_run_takes_a_warm_node() {
 
 #[tokio::test]
 async fn a_run_whose_pod_is_deleted_starts_again_and_never_has_two() {
+    let _operator = undisturbed().await;
     let namespace = TestNamespace::with_workspace("lost").await;
     let witness = Witness::start(&namespace);
+    // Only the first attempt lasts, and it does not end before it is killed.
+    let script = "case $HOSTNAME in *-1-0) trap '' TERM; sleep 600;; esac";
     namespace
         .create::<ComputeTarget>(target("cpu", 0, 2, 0))
         .await;
-    namespace
-        .create::<Run>(run("a", "cpu", "trap '' TERM; sleep 10"))
-        .await;
+    namespace.create::<Run>(run("a", "cpu", script)).await;
     state(&namespace, "a", RunState::Running, SLOW).await;
     namespace.delete::<Pod>("a-1-0").await;
     let done = state(&namespace, "a", RunState::Completed, SLOW)

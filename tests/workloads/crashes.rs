@@ -1,68 +1,124 @@
 //! The operator is killed again and again, and nothing shows it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use atelier_api::v1alpha1::RunState;
 use atelier_api::{ComputeTarget, RoleAssignment, Run, WebService, Workspace};
-use atelier_testkit::TestNamespace;
 use atelier_testkit::audit::Audit;
+use atelier_testkit::cluster::SYSTEM;
 use atelier_testkit::manifest::{role, run, service, target, workspace};
+use atelier_testkit::wait::check;
+use atelier_testkit::{Cluster, TestNamespace, eventually, operator};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::DeleteParams;
 use serde_json::json;
 
-use crate::compute::state;
+use crate::compute::{nodes, slots_are_empty, state};
 use crate::service::key;
 
-/// The kubelet lets a container that ends again and again wait longer and longer.
-const PATIENCE: Duration = Duration::from_secs(240);
+/// How long things may take while the operator is down again and again.
+const PATIENCE: Duration = Duration::from_secs(120);
 const KILLS: u64 = 10;
+const LEASE: &str = "atelier-operator";
+
+/// Waits until a living process of the operator leads.
+async fn leads(cluster: &Cluster) {
+    let leases: Api<Lease> = Api::namespaced(cluster.client.clone(), SYSTEM);
+    eventually(PATIENCE, "an operator leads", async || {
+        let lease = leases.get(LEASE).await.map_err(|e| e.to_string())?;
+        let holder = lease.spec.and_then(|s| s.holder_identity);
+        let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), SYSTEM);
+        let name = holder.clone().ok_or("nobody holds the lease")?;
+        let pod = pods.get(&name).await.map_err(|e| e.to_string())?;
+        check(pod.metadata.deletion_timestamp.is_none(), holder)
+    })
+    .await;
+}
+
+/// SIGKILL to the operator that leads, and another one that leads at once. The kubelet would let a container that ended
+/// before wait longer and longer, and a new pod waits until the lease of the dead one has run out: neither is what is
+/// tested, so a new pod comes, and the lease goes when the old pod is gone and nobody can still believe to hold it.
+async fn kill_and_replace(cluster: &Cluster) {
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), SYSTEM);
+    let leases: Api<Lease> = Api::namespaced(cluster.client.clone(), SYSTEM);
+    let old = leases
+        .get(LEASE)
+        .await
+        .unwrap()
+        .spec
+        .unwrap()
+        .holder_identity
+        .unwrap();
+    pods.delete(&old, &DeleteParams::default().grace_period(1))
+        .await
+        .unwrap();
+    eventually(PATIENCE, "the killed operator's pod is gone", async || {
+        let pod = pods.get_opt(&old).await.map_err(|e| e.to_string())?;
+        check(pod.is_none(), "it is there")
+    })
+    .await;
+    // Its successor may have got it already: then it stays.
+    let held = leases.get(LEASE).await.unwrap();
+    if held.spec.as_ref().and_then(|s| s.holder_identity.as_ref()) == Some(&old) {
+        let mut params = DeleteParams::default();
+        params.preconditions = Some(kube::api::Preconditions {
+            resource_version: held.metadata.resource_version,
+            uid: None,
+        });
+        leases.delete(LEASE, &params).await.unwrap();
+    }
+    leads(cluster).await;
+}
 
 #[tokio::test]
 async fn ten_kills_of_the_operator_leave_the_same_end_and_the_same_keys() {
     let namespace = TestNamespace::open("crash").await;
     let cluster = namespace.cluster.clone();
     let audit = Audit::from_now(&cluster);
-    let seed = std::process::id();
+    let seed = u64::from(std::process::id());
     println!("seed {seed}");
-    let killer = tokio::spawn(async move {
-        let mut killed = 0;
-        let mut random = u64::from(seed);
-        while killed < KILLS {
+    leads(&cluster).await;
+    let alone = operator::kill(&cluster).await;
+    let begun = Instant::now();
+    let killer = async {
+        let mut random = seed;
+        kill_and_replace(&cluster).await;
+        for _ in 1..KILLS {
             random = random
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
-            tokio::time::sleep(Duration::from_millis(200 + (random >> 33) % 1800)).await;
-            killed += u64::from(cluster.kill_operator().await);
-            // The kubelet's patience is not what is tested: a new pod does not have to wait.
-            cluster.kubectl(
-                &[
-                    "-n",
-                    "atelier-system",
-                    "delete",
-                    "pod",
-                    &cluster.operator_name().await,
-                    "--now",
-                ],
-                "",
+            // A random moment of its work.
+            tokio::time::sleep(Duration::from_millis((random >> 33) % 2000)).await;
+            assert!(
+                cluster.kill_operator().await,
+                "there is an operator to kill"
             );
+            kill_and_replace(&cluster).await;
         }
-    });
-    namespace.create::<Workspace>(workspace("team")).await;
-    namespace
-        .create::<RoleAssignment>(role("lead", "Owner", "lead@example.com"))
-        .await;
-    namespace.create::<WebService>(service("svc")).await;
-    namespace
-        .create::<ComputeTarget>(target("cpu", 0, 2, 3))
-        .await;
-    for name in ["a", "b", "c", "d"] {
-        namespace.create::<Run>(run(name, "cpu", "sleep 3")).await;
-    }
-    namespace.ready::<WebService>("svc", PATIENCE).await;
-    let first = key(&namespace, "svc", "primary").await;
-    let second = key(&namespace, "svc", "secondary").await;
-    let patch = json!({"spec": {"auth": {"keyGeneration": {"primary": 2}}}});
-    namespace.patch::<WebService>("svc", patch).await.unwrap();
-    killer.await.unwrap();
+        println!("{KILLS} kills in {:.0?}", begun.elapsed());
+    };
+    let scenario = async {
+        namespace.create::<Workspace>(workspace("team")).await;
+        namespace
+            .create::<RoleAssignment>(role("lead", "Owner", "lead@example.com"))
+            .await;
+        namespace.create::<WebService>(service("svc")).await;
+        namespace
+            .create::<ComputeTarget>(target("cpu", 0, 2, 3))
+            .await;
+        for name in ["a", "b", "c", "d"] {
+            namespace.create::<Run>(run(name, "cpu", "sleep 8")).await;
+        }
+        namespace.ready::<WebService>("svc", PATIENCE).await;
+        let first = key(&namespace, "svc", "primary").await;
+        let second = key(&namespace, "svc", "secondary").await;
+        let patch = json!({"spec": {"auth": {"keyGeneration": {"primary": 2}}}});
+        namespace.patch::<WebService>("svc", patch).await.unwrap();
+        (first, second)
+    };
+    let ((), (first, second)) = tokio::join!(killer, scenario);
 
     for name in ["a", "b", "c", "d"] {
         let status = state(&namespace, name, RunState::Completed, PATIENCE)
@@ -97,6 +153,39 @@ async fn ten_kills_of_the_operator_leave_the_same_end_and_the_same_keys() {
         count("update", "secrets", "svc-keys"),
         1,
         "and rotated once"
+    );
+    drop(alone);
+    namespace.finish().await;
+}
+
+#[tokio::test]
+async fn the_idle_clock_goes_on_while_the_operator_is_dead() {
+    let cluster = Cluster::shared().await;
+    leads(&cluster).await;
+    // The first kill waits for all tests that measure something, and keeps them from beginning.
+    let _alone = operator::kill(&cluster).await;
+    kill_and_replace(&cluster).await;
+    let namespace = TestNamespace::with_workspace("clock").await;
+    namespace
+        .create::<ComputeTarget>(target("cpu", 0, 1, 12))
+        .await;
+    namespace.create::<Run>(run("a", "cpu", "true")).await;
+    let done = state(&namespace, "a", RunState::Completed, PATIENCE).await;
+    let ended = done.status.unwrap().end_time.unwrap().0;
+    nodes(&namespace, 1, PATIENCE).await;
+    assert!(
+        cluster.kill_operator().await,
+        "there is an operator to kill"
+    );
+    kill_and_replace(&cluster).await;
+    let idle = slots_are_empty(&namespace, PATIENCE)
+        .await
+        .duration_since(ended)
+        .as_secs_f64();
+    println!("idle for {idle:.2} s of 12");
+    assert!(
+        (11.0..=13.0).contains(&idle),
+        "idle for {idle:.2} s, not 12 ± 1"
     );
     namespace.finish().await;
 }

@@ -1,9 +1,10 @@
 //! How runs end.
 
 use atelier_api::v1alpha1::RunState;
-use atelier_api::{ComputeTarget, Run};
+use atelier_api::{ComputeTarget, Run, RunStatus};
 use atelier_testkit::manifest::{python_run, run, target};
 use atelier_testkit::namespace::{QUICK, SLOW};
+use atelier_testkit::operator::undisturbed;
 use atelier_testkit::wait::check;
 use atelier_testkit::{TestNamespace, eventually};
 use k8s_openapi::api::core::v1::Pod;
@@ -13,6 +14,7 @@ use crate::compute::state;
 
 #[tokio::test]
 async fn exit_code_memory_signal_limit_and_start_are_told_apart() {
+    let _operator = undisturbed().await;
     let namespace = TestNamespace::with_workspace("ends").await;
     namespace
         .create::<ComputeTarget>(target("cpu", 0, 3, 5))
@@ -65,11 +67,47 @@ async fn exit_code_memory_signal_limit_and_start_are_told_apart() {
             .await;
         assert_eq!(failed.status.unwrap().attempts, 1, "{name}");
     }
+    // What has ended stays as it is, whatever is asked of it and whatever becomes of its pod.
+    let before = namespace.api::<Run>().get("code").await.unwrap().status;
+    namespace.delete::<Pod>("code-1-0").await;
+    namespace.gone::<Pod>("code-1-0", None, SLOW).await;
+    let canceled: Run = namespace
+        .patch("code", json!({"spec": {"cancel": true}}))
+        .await
+        .unwrap();
+    let seen = eventually(QUICK, "the cancellation was seen", async || {
+        let run: Run = namespace
+            .api()
+            .get("code")
+            .await
+            .map_err(|e| e.to_string())?;
+        let status = run.status.unwrap();
+        check(
+            status.observed_generation == canceled.metadata.generation,
+            &status,
+        )?;
+        Ok(status)
+    })
+    .await;
+    let lasting = |status: &RunStatus| {
+        let mut lasting = status.clone();
+        lasting.observed_generation = None;
+        lasting.conditions.clear();
+        lasting
+    };
+    assert_eq!(lasting(&seen), lasting(&before.unwrap()));
+    assert!(
+        namespace
+            .pods("app.kubernetes.io/instance=code")
+            .await
+            .is_empty()
+    );
     namespace.finish().await;
 }
 
 #[tokio::test]
 async fn a_canceled_run_leaves_the_queue_at_once_or_ends_its_command() {
+    let _operator = undisturbed().await;
     let namespace = TestNamespace::with_workspace("cancel").await;
     namespace
         .create::<ComputeTarget>(target("cpu", 0, 1, 0))
@@ -102,6 +140,7 @@ async fn a_canceled_run_leaves_the_queue_at_once_or_ends_its_command() {
 
 #[tokio::test]
 async fn a_run_waits_for_a_target_that_does_not_exist_yet_and_says_so() {
+    let _operator = undisturbed().await;
     let namespace = TestNamespace::with_workspace("early").await;
     namespace.create::<Run>(run("a", "cpu", "true")).await;
     let waits = state(&namespace, "a", RunState::NotStarted, QUICK)
@@ -125,6 +164,7 @@ async fn a_run_waits_for_a_target_that_does_not_exist_yet_and_says_so() {
 
 #[tokio::test]
 async fn an_image_that_cannot_be_pulled_is_told_by_the_run_and_its_target() {
+    let _operator = undisturbed().await;
     let namespace = TestNamespace::with_workspace("pull").await;
     namespace
         .create::<ComputeTarget>(target("cpu", 0, 1, 0))

@@ -6,6 +6,7 @@ use atelier_api::WebService;
 use atelier_testkit::load::{Caller, Load};
 use atelier_testkit::manifest::{server, service};
 use atelier_testkit::namespace::{QUICK, SLOW};
+use atelier_testkit::operator::undisturbed;
 use atelier_testkit::wait::check;
 use atelier_testkit::{TestNamespace, eventually};
 use k8s_openapi::api::core::v1::Secret;
@@ -15,6 +16,7 @@ use crate::service::{key, url};
 
 #[tokio::test]
 async fn a_rotated_key_is_refused_within_a_second_and_the_other_never() {
+    let _operator = undisturbed().await;
     let namespace = TestNamespace::with_workspace("rotate").await;
     namespace.create::<WebService>(service("svc")).await;
     namespace.ready::<WebService>("svc", SLOW).await;
@@ -53,6 +55,7 @@ async fn a_rotated_key_is_refused_within_a_second_and_the_other_never() {
 
 #[tokio::test]
 async fn deleting_the_keys_makes_new_ones() {
+    let _operator = undisturbed().await;
     let namespace = TestNamespace::with_workspace("newkeys").await;
     namespace.create::<WebService>(service("svc")).await;
     namespace.ready::<WebService>("svc", SLOW).await;
@@ -86,6 +89,7 @@ async fn deleting_the_keys_makes_new_ones() {
 
 #[tokio::test]
 async fn a_slow_model_gives_504_a_crowd_503_and_a_dead_one_502_and_the_gateway_lives() {
+    let _operator = undisturbed().await;
     let namespace = TestNamespace::with_workspace("trouble").await;
     let mut slow = service("slow");
     slow["spec"]["command"] = json!(["python3", "-c", server("127.0.0.1", 3000)]);
@@ -93,7 +97,7 @@ async fn a_slow_model_gives_504_a_crowd_503_and_a_dead_one_502_and_the_gateway_l
         json!({"timeoutMs": 1000, "queueWaitMs": 200, "concurrentRequestsPerReplica": 1});
     slow["spec"]["auth"] = json!({"mode": "None"});
     namespace.create::<WebService>(slow).await;
-    // Answers one request, then breaks off every connection.
+    // Takes every request and breaks off.
     let mut dying = service("dying");
     let breaks_off = server("127.0.0.1", 0).replace(
         "time.sleep(0 / 1000)",
@@ -110,6 +114,12 @@ async fn a_slow_model_gives_504_a_crowd_503_and_a_dead_one_502_and_the_gateway_l
         url(&namespace, "slow").await,
         url(&namespace, "dying").await,
     );
+    // A Service's address works a moment after its first replica is ready.
+    eventually(QUICK, "the slow model takes too long", async || {
+        let answer = caller.post(&slow, None, "{}").await;
+        check(answer.status == 504, &answer)
+    })
+    .await;
     let (first, second) = tokio::join!(caller.post(&slow, None, "{}"), async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         caller.post(&slow, None, "{}").await
@@ -120,27 +130,76 @@ async fn a_slow_model_gives_504_a_crowd_503_and_a_dead_one_502_and_the_gateway_l
         "{first:?} {second:?}"
     );
     assert!(second.headers.contains_key("retry-after"), "{second:?}");
-    let broken = caller.post(&dying, None, "{}").await;
-    assert_eq!(broken.status, 502, "{broken:?}");
+    let broken = eventually(QUICK, "the model breaks off", async || {
+        let answer = caller.post(&dying, None, "{}").await;
+        check(answer.status == 502, &answer)?;
+        Ok(answer)
+    })
+    .await;
     for answer in [&first, &second, &broken] {
         assert!(
             answer.body.contains(r#""code":"#) && answer.body.contains("requestId"),
             "{answer:?}"
         );
     }
-    for pod in namespace
+    assert_eq!(gateway_restarts(&namespace).await, 0);
+    namespace.finish().await;
+}
+
+/// How often gateways were started again.
+async fn gateway_restarts(namespace: &TestNamespace) -> i32 {
+    let pods = namespace
         .pods("app.kubernetes.io/component=webservice")
-        .await
-    {
-        let restarts: i32 = pod
-            .status
-            .unwrap()
-            .container_statuses
-            .unwrap()
+        .await;
+    let gateways = pods.iter().flat_map(|p| {
+        p.status
             .iter()
-            .map(|c| c.restart_count)
-            .sum();
-        assert_eq!(restarts, 0);
+            .flat_map(|s| &s.container_statuses)
+            .flatten()
+    });
+    gateways.map(|c| c.restart_count).sum()
+}
+
+#[tokio::test]
+async fn a_model_that_ends_or_does_not_listen_is_never_ready_and_the_gateway_lives() {
+    let _operator = undisturbed().await;
+    let namespace = TestNamespace::with_workspace("down").await;
+    for (name, script) in [
+        ("ends", "exit 1"),
+        ("deaf", "trap 'exit 0' TERM; sleep 600 & wait"),
+    ] {
+        let mut manifest = service(name);
+        manifest["spec"]["command"] = json!(["/bin/sh", "-c", script]);
+        manifest["spec"]["auth"] = json!({"mode": "None"});
+        namespace.create::<WebService>(manifest).await;
     }
+    // Nobody is sent there; asked directly, the gateway says so.
+    let caller = Caller::default();
+    eventually(
+        SLOW,
+        "the gateway says that the model is not there",
+        async || {
+            let pods = namespace.pods("app.kubernetes.io/instance=deaf").await;
+            let address = pods.first().and_then(|p| p.status.as_ref()?.pod_ip.clone());
+            let address = address.ok_or("no address yet")?;
+            let answer = caller
+                .post(&format!("http://{address}:8080/score"), None, "{}")
+                .await;
+            check(
+                answer.status == 502 && answer.body.contains("ModelUnreachable"),
+                &answer,
+            )
+        },
+    )
+    .await;
+    let ends: WebService = namespace
+        .condition("ends", "Ready", "False", "CrashLoop", SLOW)
+        .await;
+    let deaf: WebService = namespace.api().get("deaf").await.unwrap();
+    for service in [ends, deaf] {
+        let status = service.status.unwrap();
+        assert_eq!(status.ready_replicas, 0, "{status:?}");
+    }
+    assert_eq!(gateway_restarts(&namespace).await, 0);
     namespace.finish().await;
 }

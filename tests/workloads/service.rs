@@ -5,6 +5,7 @@ use atelier_api::v1alpha1::{AuthMode, ServiceState};
 use atelier_testkit::load::{Caller, Load};
 use atelier_testkit::manifest::{server, service};
 use atelier_testkit::namespace::{QUICK, SLOW};
+use atelier_testkit::operator::undisturbed;
 use atelier_testkit::wait::check;
 use atelier_testkit::{TestNamespace, eventually};
 use k8s_openapi::api::core::v1::{Secret, Service};
@@ -41,6 +42,7 @@ async fn pod_uids(namespace: &TestNamespace, service: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_cluster_service_asks_for_a_key_and_an_instance_for_none() {
+    let _operator = undisturbed().await;
     let namespace = TestNamespace::with_workspace("classes").await;
     namespace.create::<WebService>(service("guarded")).await;
     let mut light = service("light");
@@ -99,6 +101,7 @@ async fn a_cluster_service_asks_for_a_key_and_an_instance_for_none() {
 
 #[tokio::test]
 async fn switching_keys_off_and_on_restarts_nothing_and_finds_the_same_keys() {
+    let _operator = undisturbed().await;
     let namespace = TestNamespace::with_workspace("switch").await;
     namespace.create::<WebService>(service("svc")).await;
     namespace.ready::<WebService>("svc", SLOW).await;
@@ -130,6 +133,7 @@ async fn switching_keys_off_and_on_restarts_nothing_and_finds_the_same_keys() {
 
 #[tokio::test]
 async fn a_version_whose_image_cannot_be_pulled_leaves_the_old_one_serving() {
+    let _operator = undisturbed().await;
     let namespace = TestNamespace::with_workspace("badimage").await;
     namespace.create::<WebService>(service("svc")).await;
     namespace.ready::<WebService>("svc", SLOW).await;
@@ -162,6 +166,7 @@ async fn a_version_whose_image_cannot_be_pulled_leaves_the_old_one_serving() {
 
 #[tokio::test]
 async fn scaling_and_a_new_version_lose_no_request() {
+    let _operator = undisturbed().await;
     let namespace = TestNamespace::with_workspace("rolling").await;
     let mut manifest = service("svc");
     manifest["spec"]["replicas"] = json!(2);
@@ -203,6 +208,7 @@ async fn scaling_and_a_new_version_lose_no_request() {
 
 #[tokio::test]
 async fn a_model_that_could_be_reached_around_the_gateway_is_never_served() {
+    let _operator = undisturbed().await;
     let namespace = TestNamespace::with_workspace("exposed").await;
     let mut manifest = service("svc");
     manifest["spec"]["command"] = json!(["python3", "-c", server("0.0.0.0", 0)]);
@@ -219,6 +225,38 @@ async fn a_model_that_could_be_reached_around_the_gateway_is_never_served() {
         status.conditions.iter().any(|c| c.message.contains("5001")),
         "{:?}",
         status.conditions
+    );
+    namespace.finish().await;
+}
+
+#[tokio::test]
+async fn the_example_model_predicts_through_the_gateway() {
+    let _operator = undisturbed().await;
+    let namespace = TestNamespace::with_workspace("predict").await;
+    let mut manifest = service("digits");
+    manifest["spec"]["command"] = json!(["python3", "/opt/atelier/serve.py"]);
+    manifest["spec"]["resources"] = json!({"cpu": "100m", "memory": "512Mi"});
+    namespace.create::<WebService>(manifest).await;
+    let ready: WebService = namespace.ready("digits", SLOW).await;
+    assert_eq!(
+        ready.status.unwrap().scoring_uri,
+        Some(format!("http://digits.{}.svc/score", namespace.name))
+    );
+    let (at, primary) = (
+        url(&namespace, "digits").await,
+        key(&namespace, "digits", "primary").await,
+    );
+    let body = json!({"data": [vec![0; 64], vec![8; 64]]}).to_string();
+    let answer = Caller::default().post(&at, Some(&primary), &body).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let answer: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    let predictions = answer["predictions"].as_array().unwrap();
+    assert!(
+        predictions.len() == 2
+            && predictions
+                .iter()
+                .all(|p| p.as_u64().is_some_and(|d| d < 10)),
+        "{answer}"
     );
     namespace.finish().await;
 }
