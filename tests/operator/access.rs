@@ -79,6 +79,7 @@ async fn knows(ns: &TestNamespace, subject: &Subject) {
 
 #[tokio::test]
 async fn each_role_gives_users_groups_and_service_accounts_exactly_what_it_says() {
+    let _running = operator::undisturbed().await;
     let ns = TestNamespace::with_workspace("access-table").await;
     let elsewhere = TestNamespace::with_workspace("access-other").await;
     let mut wrong = vec![];
@@ -171,6 +172,7 @@ async fn each_role_gives_users_groups_and_service_accounts_exactly_what_it_says(
 
 #[tokio::test]
 async fn what_a_role_does_not_give_is_refused_when_it_is_done() {
+    let _running = operator::undisturbed().await;
     let ns = TestNamespace::with_workspace("access-done").await;
     let manifests = || {
         [
@@ -239,6 +241,7 @@ async fn what_a_role_does_not_give_is_refused_when_it_is_done() {
 
 #[tokio::test]
 async fn a_deleted_assignment_takes_the_role_back_within_a_second() {
+    let _running = operator::undisturbed().await;
     let ns = TestNamespace::with_workspace("access-back").await;
     let ann = Subject::user("ann");
     give(
@@ -251,7 +254,6 @@ async fn a_deleted_assignment_takes_the_role_back_within_a_second() {
     knows(&ns, &ann).await;
     let runs = any::api_as(ann.client(&ns.cluster), &ns.name, "Run");
     assert_eq!(refusal(runs.list(&ListParams::default()).await).0, 0);
-    let _running = operator::undisturbed().await;
     ns.delete::<RoleAssignment>("ann").await;
     let begun = std::time::Instant::now();
     ns.gone::<RoleBinding>("ann-role", None, Duration::from_secs(1))
@@ -270,6 +272,7 @@ async fn a_deleted_assignment_takes_the_role_back_within_a_second() {
 
 #[tokio::test]
 async fn nobody_gives_a_role_who_may_not() {
+    let _running = operator::undisturbed().await;
     let ns = TestNamespace::with_workspace("access-give").await;
     give(
         &ns,
@@ -378,6 +381,7 @@ async fn nobody_gives_a_role_who_may_not() {
 
 #[tokio::test]
 async fn the_clusters_own_users_and_groups_get_no_role() {
+    let _running = operator::undisturbed().await;
     let ns = TestNamespace::with_workspace("access-system").await;
     for (kind, name) in [
         ("Group", "system:masters"),
@@ -398,6 +402,7 @@ async fn the_clusters_own_users_and_groups_get_no_role() {
 
 #[tokio::test]
 async fn a_service_account_of_another_namespace_needs_that_namespaces_consent() {
+    let _running = operator::undisturbed().await;
     let ns = TestNamespace::with_workspace("access-here").await;
     let other = TestNamespace::with_labels("access-there", json!({})).await;
     let robot = json!({"kind": "ServiceAccount", "name": "robot", "namespace": other.name});

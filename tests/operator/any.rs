@@ -74,3 +74,32 @@ pub fn refusal<T>(result: Result<T, kube::Error>) -> (u16, String) {
         Err(error) => panic!("no answer of the API server: {error}"),
     }
 }
+
+/// An object without what is the API server's and its controllers' business.
+pub fn normal(mut object: Value) -> Value {
+    object.as_object_mut().unwrap().remove("status");
+    let metadata = object["metadata"].as_object_mut().unwrap();
+    for field in [
+        "uid",
+        "resourceVersion",
+        "generation",
+        "creationTimestamp",
+        "managedFields",
+    ] {
+        metadata.remove(field);
+    }
+    if let Some(annotations) = metadata
+        .get_mut("annotations")
+        .and_then(Value::as_object_mut)
+    {
+        annotations.remove("deployment.kubernetes.io/revision");
+        // A placeholder that is made anew is idle anew.
+        annotations.remove("atelier.dev/idle-since");
+    }
+    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+        for field in ["clusterIP", "clusterIPs", "nodeName"] {
+            spec.remove(field);
+        }
+    }
+    object
+}

@@ -2,7 +2,7 @@
 
 use atelier_api::{RoleAssignment, WebService, Workspace};
 use atelier_testkit::namespace::{QUICK, condition};
-use atelier_testkit::{TestNamespace, manifest};
+use atelier_testkit::{TestNamespace, manifest, operator};
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde_json::json;
@@ -23,6 +23,7 @@ async fn untouched(ns: &TestNamespace, kind: &str, before: &DynamicObject) {
 
 #[tokio::test]
 async fn a_foreign_binding_is_not_touched_and_the_assignment_says_so() {
+    let _running = operator::undisturbed().await;
     let ns = TestNamespace::with_workspace("conflict-role").await;
     let binding = json!({"metadata": {"name": "reader-role"}, "subjects": [],
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}});
@@ -44,6 +45,7 @@ async fn a_foreign_binding_is_not_touched_and_the_assignment_says_so() {
 
 #[tokio::test]
 async fn a_foreign_object_with_our_labels_is_foreign_all_the_same() {
+    let _running = operator::undisturbed().await;
     let ns = TestNamespace::with_workspace("conflict-label").await;
     let labels = json!({"app.kubernetes.io/managed-by": "atelier", "app.kubernetes.io/name": "atelier",
         "app.kubernetes.io/instance": "model", "app.kubernetes.io/component": "webservice",
@@ -59,6 +61,7 @@ async fn a_foreign_object_with_our_labels_is_foreign_all_the_same() {
 
 #[tokio::test]
 async fn a_foreign_service_or_secret_is_not_touched_and_the_web_service_says_so() {
+    let _running = operator::undisturbed().await;
     let ns = TestNamespace::with_workspace("conflict-model").await;
     let port = json!({"port": 80, "protocol": "TCP"});
     let service =
@@ -94,6 +97,7 @@ async fn a_foreign_service_or_secret_is_not_touched_and_the_web_service_says_so(
 
 #[tokio::test]
 async fn a_foreign_service_account_is_not_touched_and_the_workspace_says_so() {
+    let _running = operator::undisturbed().await;
     let ns = TestNamespace::open("conflict-account").await;
     let foreign = any::create(&ns, "ServiceAccount", json!({"metadata": {"name": "team"}})).await;
     ns.create::<Workspace>(manifest::workspace("team")).await;

@@ -10,41 +10,12 @@ use kube::ResourceExt as _;
 use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
 
-use crate::any::{self, json_of};
+use crate::any::{self, json_of, normal};
 
 /// How long a child may stay wrong.
 const REPAIR: Duration = Duration::from_secs(2);
 
 type Edit = fn(&mut Value);
-
-/// What of an object is nobody's business but the API server's and its controllers'.
-fn normal(mut object: Value) -> Value {
-    object.as_object_mut().unwrap().remove("status");
-    let metadata = object["metadata"].as_object_mut().unwrap();
-    for field in [
-        "uid",
-        "resourceVersion",
-        "generation",
-        "creationTimestamp",
-        "managedFields",
-    ] {
-        metadata.remove(field);
-    }
-    if let Some(annotations) = metadata
-        .get_mut("annotations")
-        .and_then(Value::as_object_mut)
-    {
-        annotations.remove("deployment.kubernetes.io/revision");
-        // A placeholder that is made anew is idle anew.
-        annotations.remove("atelier.dev/idle-since");
-    }
-    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
-        for field in ["clusterIP", "clusterIPs", "nodeName"] {
-            spec.remove(field);
-        }
-    }
-    object
-}
 
 struct Child<'a> {
     ns: &'a TestNamespace,
@@ -94,7 +65,6 @@ impl<'a> Child<'a> {
 
     /// Edits the child, and waits until it is as it was.
     async fn edited(&mut self, what: &str, edit: Edit) {
-        let _running = operator::undisturbed().await;
         let (mut wanted, edited) =
             eventually(QUICK, &format!("{} can be edited", self.name), async || {
                 let before = self.get().await?;
@@ -122,7 +92,6 @@ impl<'a> Child<'a> {
 
     /// Deletes the child, and waits until there is another, equal one.
     async fn deleted(&mut self) {
-        let _running = operator::undisturbed().await;
         let before = self.get().await.unwrap();
         let api = any::api(self.ns, self.kind);
         api.delete(&self.name, &DeleteParams::background())
@@ -213,6 +182,7 @@ fn data(secret: &Value) -> Value {
 
 #[tokio::test]
 async fn the_binding_of_an_assignment_comes_back() {
+    let _running = operator::undisturbed().await;
     let ns = TestNamespace::with_workspace("drift-binding").await;
     ns.create::<RoleAssignment>(manifest::role("reader", "Reader", "ann"))
         .await;
@@ -238,7 +208,6 @@ async fn the_binding_of_an_assignment_comes_back() {
     binding.report();
 
     // Its role cannot be edited, but it can be deleted and made with another one.
-    let _running = operator::undisturbed().await;
     let api = any::api(&ns, "RoleBinding");
     let mut more = json_of(&api.get("reader-role").await.unwrap());
     let wanted = normal(more.clone());
@@ -277,6 +246,7 @@ async fn the_binding_of_an_assignment_comes_back() {
 
 #[tokio::test]
 async fn the_bindings_of_the_operator_and_of_a_gateway_come_back() {
+    let _running = operator::undisturbed().await;
     let ns = with_service("drift-rights").await;
     let mut manager = Child::new(&ns, "RoleBinding", "atelier-workspace-manager").await;
     manager
@@ -330,6 +300,7 @@ async fn the_bindings_of_the_operator_and_of_a_gateway_come_back() {
 
 #[tokio::test]
 async fn the_service_accounts_come_back() {
+    let _running = operator::undisturbed().await;
     let ns = with_service("drift-account").await;
     for name in ["team", "team-run", "model-gateway"] {
         let mut account = Child::new(&ns, "ServiceAccount", name).await;
@@ -365,6 +336,7 @@ async fn the_service_accounts_come_back() {
 
 #[tokio::test]
 async fn the_service_and_the_deployment_come_back() {
+    let _running = operator::undisturbed().await;
     let ns = with_service("drift-service").await;
     let mut service = Child::new(&ns, "Service", "model").await;
     service
@@ -465,6 +437,7 @@ async fn the_service_and_the_deployment_come_back() {
 
 #[tokio::test]
 async fn the_secrets_come_back_and_the_keys_stay_what_they_were() {
+    let _running = operator::undisturbed().await;
     let ns = with_service("drift-secrets").await;
     let mut gateway = Child::new(&ns, "Secret", "model-gateway").await;
     let mut keys = Child::new(&ns, "Secret", "model-keys").await;
@@ -495,7 +468,6 @@ async fn the_secrets_come_back_and_the_keys_stay_what_they_were() {
     keys.content = false;
     for (slot, other) in [("primary", "secondary"), ("secondary", "primary")] {
         let before = data(&keys.get().await.unwrap());
-        let running = operator::undisturbed().await;
         let mut tampered = keys.get().await.unwrap();
         // What somebody would write who wants to know the key: of the right form.
         tampered["data"][slot] =
@@ -520,7 +492,6 @@ async fn the_secrets_come_back_and_the_keys_stay_what_they_were() {
             "Secret",
             begun.elapsed().as_millis()
         );
-        drop(running);
         assert_ne!(
             after[slot], before[slot],
             "whoever tampered may know the old key too"
@@ -551,6 +522,7 @@ async fn the_secrets_come_back_and_the_keys_stay_what_they_were() {
 
 #[tokio::test]
 async fn the_placeholder_of_an_idle_node_comes_back() {
+    let _running = operator::undisturbed().await;
     let ns = TestNamespace::with_workspace("drift-pod").await;
     ns.create::<ComputeTarget>(manifest::target("cpu", 1, 1, 3600))
         .await;

@@ -8,10 +8,12 @@ use atelier_testkit::namespace::{QUICK, SLOW};
 use atelier_testkit::wait::check;
 use atelier_testkit::{TestNamespace, eventually, manifest, operator};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::api::{DeleteParams, ListParams};
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
+use serde_json::{Value, json};
 
-use crate::any;
+use crate::any::{self, normal};
 
 /// A namespace with one of each kind, all of which do something.
 async fn full(prefix: &str) -> TestNamespace {
@@ -54,6 +56,7 @@ async fn children(ns: &TestNamespace) -> Vec<String> {
 
 #[tokio::test]
 async fn a_deleted_workspace_leaves_nothing_behind_and_a_new_one_revives_what_users_made() {
+    let _running = operator::undisturbed().await;
     let ns = full("end-workspace").await;
     let key = |secret: &Secret| secret.data.as_ref().unwrap()["primary"].0.clone();
     let old_key = key(&ns.api::<Secret>().get("model-keys").await.unwrap());
@@ -144,18 +147,89 @@ async fn namespace_is_gone(ns: &TestNamespace) {
 
 #[tokio::test]
 async fn a_namespace_with_everything_in_it_goes_within_a_minute() {
+    let _running = operator::undisturbed().await;
     let ns = full("end-namespace").await;
     namespace_goes(&ns).await;
     namespace_is_gone(&ns).await;
 }
 
+/// An object as it is, without what is not ours.
+async fn form(ns: &TestNamespace, kind: &str, name: &str) -> Result<Value, String> {
+    let object = any::api(ns, kind).get(name).await;
+    object
+        .map(|object| normal(any::json_of(&object)))
+        .map_err(|e| e.to_string())
+}
+
 #[tokio::test]
-async fn a_namespace_goes_too_while_the_operator_is_killed() {
-    let ns = full("end-killed").await;
+async fn what_is_done_while_the_operator_is_down_is_made_good() {
+    let going = full("end-down").await;
+    let ns = TestNamespace::with_workspace("end-drift").await;
+    let mut service = manifest::service("model");
+    service["spec"]["replicas"] = json!(0);
+    ns.create::<WebService>(service).await;
+    for name in ["stays", "leaves"] {
+        ns.create::<RoleAssignment>(manifest::role(name, "Reader", "ann"))
+            .await;
+        ns.ready::<RoleAssignment>(name, QUICK).await;
+    }
+    let edited = [
+        ("RoleBinding", "atelier-workspace-manager"),
+        ("RoleBinding", "stays-role"),
+        ("Secret", "model-gateway"),
+        ("Service", "model"),
+    ];
+    let mut wanted = vec![];
+    for (kind, name) in edited {
+        let sentence = format!("{kind} {name} is there");
+        wanted.push(eventually(QUICK, &sentence, async || form(&ns, kind, name).await).await);
+    }
+
     let before = operator::restarts(&ns.cluster).await;
     let killed = operator::kill(&ns.cluster).await;
-    namespace_goes(&ns).await;
-    namespace_is_gone(&ns).await;
+    namespace_goes(&going).await;
+    let merge = async |kind: &str, name: &str, patch: Value| {
+        let patch = Patch::Merge(patch);
+        any::api(&ns, kind)
+            .patch(name, &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+    };
+    let unlabelled = json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": null}}});
+    merge(
+        "RoleBinding",
+        "atelier-workspace-manager",
+        unlabelled.clone(),
+    )
+    .await;
+    merge("Service", "model", unlabelled).await;
+    merge(
+        "Secret",
+        "model-gateway",
+        json!({"data": {"policy.json": "e30=", "more": "eA=="}}),
+    )
+    .await;
+    any::api(&ns, "RoleBinding")
+        .delete("stays-role", &DeleteParams::default())
+        .await
+        .unwrap();
+    ns.delete::<RoleAssignment>("leaves").await;
     operator::leads_again(&ns.cluster, before).await;
     drop(killed);
+
+    for ((kind, name), wanted) in edited.into_iter().zip(wanted) {
+        eventually(
+            QUICK,
+            &format!("{kind} {name} is right again"),
+            async || {
+                let now = form(&ns, kind, name).await?;
+                check(now == wanted, format_args!("now {now}\nwanted {wanted}"))
+            },
+        )
+        .await;
+    }
+    ns.gone::<RoleBinding>("leaves-role", None, QUICK).await;
+    ns.ready::<Workspace>("team", QUICK).await;
+    namespace_is_gone(&going).await;
+    ns.finish().await;
 }

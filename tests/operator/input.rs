@@ -1,6 +1,6 @@
 //! What the API refuses, and that it says why.
 
-use atelier_testkit::{TestNamespace, manifest};
+use atelier_testkit::{TestNamespace, manifest, operator};
 use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
@@ -40,6 +40,7 @@ fn service() -> Value {
 
 #[tokio::test]
 async fn bad_objects_are_refused_with_the_reason() {
+    let _running = operator::undisturbed().await;
     let ns = TestNamespace::open("input-bad").await;
     let long = |n: usize| "a".repeat(n);
     let table = [
@@ -224,6 +225,7 @@ async fn bad_objects_are_refused_with_the_reason() {
 
 #[tokio::test]
 async fn a_field_that_does_not_exist_is_refused_by_name() {
+    let _running = operator::undisturbed().await;
     let ns = TestNamespace::open("input-unknown").await;
     let mut wrong = vec![];
     for (manifest, field) in [
@@ -260,6 +262,7 @@ async fn a_field_that_does_not_exist_is_refused_by_name() {
 
 #[tokio::test]
 async fn what_is_fixed_cannot_be_changed_and_the_message_says_what_to_do() {
+    let _running = operator::undisturbed().await;
     let ns = TestNamespace::open("input-fixed").await;
     // No workspace is there: the objects stay as they are.
     for manifest in [

@@ -1,11 +1,12 @@
 //! The everyday commands work on our kinds.
 
 use atelier_api::{ComputeTarget, Run, WebService, Workspace};
-use atelier_testkit::{TestNamespace, manifest};
+use atelier_testkit::{TestNamespace, manifest, operator};
 use serde_json::json;
 
 #[tokio::test]
 async fn the_everyday_commands_work_on_our_kinds() {
+    let _running = operator::undisturbed().await;
     let ns = TestNamespace::with_workspace("kubectl").await;
     ns.create::<ComputeTarget>(manifest::target("cpu", 0, 2, 120))
         .await;

@@ -1,6 +1,6 @@
 //! What the operator itself may do, and what it may not.
 
-use atelier_testkit::{Cluster, Subject, TestNamespace};
+use atelier_testkit::{Cluster, Subject, TestNamespace, operator};
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
@@ -33,6 +33,7 @@ const TEMPTING: [&str; 19] = [
 
 #[tokio::test]
 async fn in_the_cluster_as_a_whole_the_operator_can_do_next_to_nothing() {
+    let _running = operator::undisturbed().await;
     let cluster = Cluster::shared().await;
     let operator = Subject::operator();
     let mut found = vec![];
@@ -96,6 +97,7 @@ async fn in_the_cluster_as_a_whole_the_operator_can_do_next_to_nothing() {
 
 #[tokio::test]
 async fn in_a_namespace_without_the_label_the_operator_can_do_nothing() {
+    let _running = operator::undisturbed().await;
     let ns = TestNamespace::with_labels("rights-closed", json!({})).await;
     let operator = Subject::operator();
     let mut found = vec![];
@@ -133,6 +135,7 @@ fn binding(role: &str, subject: Value) -> Value {
 
 #[tokio::test]
 async fn in_a_workspaces_namespace_the_operator_binds_its_own_roles_only_and_itself_only() {
+    let _running = operator::undisturbed().await;
     let ns = TestNamespace::with_workspace("rights-open").await;
     let operator = Subject::operator();
     for (verb, resource) in [

@@ -5,7 +5,7 @@ use atelier_api::{RoleAssignment, Workspace};
 use atelier_testkit::audit::Audit;
 use atelier_testkit::namespace::QUICK;
 use atelier_testkit::wait::check;
-use atelier_testkit::{TestNamespace, eventually, manifest};
+use atelier_testkit::{TestNamespace, eventually, manifest, operator};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::{ListParams, Patch, PatchParams};
@@ -16,6 +16,7 @@ use crate::any;
 
 #[tokio::test]
 async fn a_workspace_becomes_ready_with_its_identity_and_a_full_status() {
+    let _running = operator::undisturbed().await;
     let ns = TestNamespace::open("ws-ready").await;
     let made: Workspace = ns.create(manifest::workspace("team")).await;
     let workspace: Workspace = ns.ready("team", QUICK).await;
@@ -45,6 +46,7 @@ async fn a_workspace_becomes_ready_with_its_identity_and_a_full_status() {
 
 #[tokio::test]
 async fn without_the_label_nothing_at_all_is_made_until_the_label_comes() {
+    let _running = operator::undisturbed().await;
     let ns = TestNamespace::with_labels("ws-closed", json!({})).await;
     let audit = Audit::from_now(&ns.cluster);
     ns.create::<Workspace>(manifest::workspace("team")).await;
@@ -92,6 +94,7 @@ async fn without_the_label_nothing_at_all_is_made_until_the_label_comes() {
 
 #[tokio::test]
 async fn a_second_workspace_finds_the_namespace_taken_and_the_first_untouched() {
+    let _running = operator::undisturbed().await;
     let ns = TestNamespace::with_workspace("ws-second").await;
     let before: Workspace = ns.api().get("team").await.unwrap();
     // Creation times have a resolution of one second, and of two equal ones the uid decides.
@@ -123,6 +126,7 @@ async fn a_second_workspace_finds_the_namespace_taken_and_the_first_untouched() 
 
 #[tokio::test]
 async fn an_unknown_location_is_told_with_those_that_there_are() {
+    let _running = operator::undisturbed().await;
     let ns = TestNamespace::open("ws-moon").await;
     let mut workspace = manifest::workspace("team");
     workspace["spec"]["location"] = json!("moon");
