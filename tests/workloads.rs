@@ -2,7 +2,7 @@
 //!
 //! Each test has a namespace of its own. Those in `crashes` kill the operator; they wait for the others, and the others
 //! for them. `tests/setup` brings up the cluster; `make test` runs it all.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 #[path = "workloads/compute.rs"]
 mod compute;

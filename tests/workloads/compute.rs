@@ -55,10 +55,10 @@ pub(crate) async fn nodes(
 }
 
 /// Watches all pods of a namespace and notes the most slots, and the most live pods of one run, at any event.
-struct Witness(Arc<Mutex<(usize, usize)>>, tokio::task::JoinHandle<()>);
+pub(crate) struct Witness(Arc<Mutex<(usize, usize)>>, tokio::task::JoinHandle<()>);
 
 impl Witness {
-    fn start(namespace: &TestNamespace) -> Self {
+    pub(crate) fn start(namespace: &TestNamespace) -> Self {
         let most = Arc::new(Mutex::new((0, 0)));
         let noted = most.clone();
         let stream = watcher(namespace.api::<Pod>(), watcher::Config::default()).default_backoff();
@@ -109,7 +109,7 @@ impl Witness {
     }
 
     /// The most slots, and the most live pods of one run.
-    fn stop(self) -> (usize, usize) {
+    pub(crate) fn stop(self) -> (usize, usize) {
         self.1.abort();
         *self.0.lock().unwrap()
     }
@@ -120,23 +120,25 @@ async fn four_runs_share_two_nodes_first_come_first_served_and_the_nodes_leave()
     let _operator = undisturbed().await;
     let namespace = TestNamespace::with_workspace("queue").await;
     let witness = Witness::start(&namespace);
+    // All wait before there is a target: it sees the whole queue at its first look.
+    for name in ["a", "b", "c", "d"] {
+        namespace.create::<Run>(run(name, "cpu", "sleep 4")).await;
+        state(&namespace, name, RunState::NotStarted, QUICK).await;
+    }
     namespace
         .create::<ComputeTarget>(target("cpu", 0, 2, 4))
         .await;
-    for name in ["a", "b", "c", "d"] {
-        namespace.create::<Run>(run(name, "cpu", "sleep 4")).await;
-    }
     state(&namespace, "a", RunState::Running, SLOW).await;
     state(&namespace, "b", RunState::Running, SLOW).await;
-    let waiting = state(&namespace, "c", RunState::Queued, QUICK)
-        .await
-        .status
-        .unwrap();
-    assert_eq!(waiting.position, Some(1));
-    assert_eq!(
-        waiting.message.as_deref(),
-        Some("Queued (1/2): needs 1 node, 0 free")
-    );
+    for (name, place) in [("c", 1), ("d", 2)] {
+        let waiting = state(&namespace, name, RunState::Queued, QUICK)
+            .await
+            .status
+            .unwrap();
+        assert_eq!(waiting.position, Some(place));
+        let sentence = format!("Queued ({place}/2): needs 1 node, 0 free");
+        assert_eq!(waiting.message, Some(sentence));
+    }
     let mut began = vec![];
     for name in ["a", "b", "c", "d"] {
         let status = state(&namespace, name, RunState::Completed, SLOW)

@@ -12,10 +12,10 @@ use atelier_testkit::{Cluster, TestNamespace, eventually, operator};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, Preconditions};
 use serde_json::json;
 
-use crate::compute::{nodes, slots_are_empty, state};
+use crate::compute::{Witness, nodes, slots_are_empty, state};
 use crate::service::key;
 
 /// How long things may take while the operator is down again and again.
@@ -37,10 +37,10 @@ async fn leads(cluster: &Cluster) {
     .await;
 }
 
-/// SIGKILL to the operator that leads, and another one that leads at once. The kubelet would let a container that ended
-/// before wait longer and longer, and a new pod waits until the lease of the dead one has run out: neither is what is
-/// tested, so a new pod comes, and the lease goes when the old pod is gone and nobody can still believe to hold it.
-async fn kill_and_replace(cluster: &Cluster) {
+/// Another operator in place of one that was killed, at once. The kubelet would let a container that ended before wait
+/// longer and longer, and a new pod waits until the lease of the dead one has run out: neither is what is tested, so a
+/// new pod comes, and the lease goes when the old pod is gone and nobody can still believe to hold it.
+async fn replace_killed(cluster: &Cluster) {
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), SYSTEM);
     let leases: Api<Lease> = Api::namespaced(cluster.client.clone(), SYSTEM);
     let old = leases
@@ -62,11 +62,14 @@ async fn kill_and_replace(cluster: &Cluster) {
     // Its successor may have got it already: then it stays.
     let held = leases.get(LEASE).await.unwrap();
     if held.spec.as_ref().and_then(|s| s.holder_identity.as_ref()) == Some(&old) {
-        let mut params = DeleteParams::default();
-        params.preconditions = Some(kube::api::Preconditions {
+        let unchanged = Preconditions {
             resource_version: held.metadata.resource_version,
             uid: None,
-        });
+        };
+        let params = DeleteParams {
+            preconditions: Some(unchanged),
+            ..DeleteParams::default()
+        };
         leases.delete(LEASE, &params).await.unwrap();
     }
     leads(cluster).await;
@@ -79,12 +82,13 @@ async fn ten_kills_of_the_operator_leave_the_same_end_and_the_same_keys() {
     let audit = Audit::from_now(&cluster);
     let seed = u64::from(std::process::id());
     println!("seed {seed}");
+    let witness = Witness::start(&namespace);
     leads(&cluster).await;
     let alone = operator::kill(&cluster).await;
     let begun = Instant::now();
     let killer = async {
         let mut random = seed;
-        kill_and_replace(&cluster).await;
+        replace_killed(&cluster).await;
         for _ in 1..KILLS {
             random = random
                 .wrapping_mul(6_364_136_223_846_793_005)
@@ -95,7 +99,7 @@ async fn ten_kills_of_the_operator_leave_the_same_end_and_the_same_keys() {
                 cluster.kill_operator().await,
                 "there is an operator to kill"
             );
-            kill_and_replace(&cluster).await;
+            replace_killed(&cluster).await;
         }
         println!("{KILLS} kills in {:.0?}", begun.elapsed());
     };
@@ -127,6 +131,11 @@ async fn ten_kills_of_the_operator_leave_the_same_end_and_the_same_keys() {
             .unwrap();
         assert_eq!((status.attempts, status.exit_code), (1, Some(0)), "{name}");
     }
+    assert_eq!(
+        witness.stop(),
+        (2, 1),
+        "slots at most, live pods of one run at most"
+    );
     namespace.ready::<Workspace>("team", PATIENCE).await;
     namespace.ready::<RoleAssignment>("lead", PATIENCE).await;
     let service: WebService = namespace.ready("svc", PATIENCE).await;
@@ -164,7 +173,7 @@ async fn the_idle_clock_goes_on_while_the_operator_is_dead() {
     leads(&cluster).await;
     // The first kill waits for all tests that measure something, and keeps them from beginning.
     let _alone = operator::kill(&cluster).await;
-    kill_and_replace(&cluster).await;
+    replace_killed(&cluster).await;
     let namespace = TestNamespace::with_workspace("clock").await;
     namespace
         .create::<ComputeTarget>(target("cpu", 0, 1, 12))
@@ -177,7 +186,7 @@ async fn the_idle_clock_goes_on_while_the_operator_is_dead() {
         cluster.kill_operator().await,
         "there is an operator to kill"
     );
-    kill_and_replace(&cluster).await;
+    replace_killed(&cluster).await;
     let idle = slots_are_empty(&namespace, PATIENCE)
         .await
         .duration_since(ended)
