@@ -12,10 +12,16 @@ use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::ResourceExt as _;
 use serde_json::json;
 
-/// Where a service answers, from the test's host.
+/// Where a service answers, from the test's host. Its address works a moment after its first replica is ready.
 pub(crate) async fn url(namespace: &TestNamespace, name: &str) -> String {
     let service: Service = namespace.api().get(name).await.unwrap();
-    format!("http://{}/score", service.spec.unwrap().cluster_ip.unwrap())
+    let base = format!("http://{}", service.spec.unwrap().cluster_ip.unwrap());
+    eventually(QUICK, &format!("{name} has an address"), async || {
+        let answer = Caller::default().post(&base, None, "").await;
+        check(answer.status != 0, answer)
+    })
+    .await;
+    format!("{base}/score")
 }
 
 /// The value of a key.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use atelier_api::v1alpha1::RunState;
-use atelier_api::{ComputeTarget, Run, WebService};
+use atelier_api::v1alpha1::{AllocationState, RunState};
+use atelier_api::{ComputeTarget, Run, WebService, Workspace};
 use atelier_testkit::audit::Audit;
 use atelier_testkit::cluster::OPERATOR;
 use atelier_testkit::manifest::{role, run, service, target, workspace};
@@ -11,6 +11,8 @@ use atelier_testkit::namespace::SLOW;
 use atelier_testkit::operator::undisturbed;
 use atelier_testkit::wait::check;
 use atelier_testkit::{TestNamespace, eventually};
+use k8s_openapi::api::core::v1::Event;
+use kube::api::ListParams;
 use serde_json::{Value, json};
 
 use crate::compute::state;
@@ -58,10 +60,37 @@ async fn settled(namespace: &TestNamespace) {
             .get("cpu")
             .await
             .map_err(|e| e.to_string())?;
-        check(
-            target.status.clone().unwrap_or_default().current_nodes == 0,
-            &target.status,
-        )
+        let status = target.status.unwrap_or_default();
+        let steady = status.allocation_state == Some(AllocationState::Steady);
+        check(status.current_nodes == 0 && steady, &status)
+    })
+    .await;
+    eventually(SLOW, "the workspace has counted", async || {
+        let team: Workspace = namespace
+            .api()
+            .get("team")
+            .await
+            .map_err(|e| e.to_string())?;
+        let status = team.status.unwrap_or_default();
+        check((status.runs, status.services) == (0, 1), &status)
+    })
+    .await;
+    // An event comes after the status that it tells of.
+    let last = [
+        ("ServiceHealthy", "svc"),
+        ("RunCompleted", "a"),
+        ("RunCompleted", "b"),
+    ];
+    eventually(SLOW, "all events are there", async || {
+        let events = namespace.api::<Event>().list(&ListParams::default()).await;
+        let events = events.map_err(|e| e.to_string())?.items;
+        let told = |(reason, name): &(&str, &str)| {
+            events.iter().any(|e| {
+                e.reason.as_deref() == Some(reason)
+                    && e.involved_object.name.as_deref() == Some(name)
+            })
+        };
+        check(last.iter().all(told), events.len())
     })
     .await;
 }
