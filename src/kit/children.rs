@@ -142,6 +142,9 @@ struct Inner {
     /// The uid a child last had, kept after it vanished from the watch: a child whose labels were taken away
     /// vanishes too, and is still ours.
     last_uid: HashMap<ChildKey, String>,
+    /// The version at which a child was last seen to be gone: the answer to our own write may come after word that
+    /// somebody has deleted what we wrote, and must not bring it back to mind.
+    gone: HashMap<ChildKey, u64>,
     /// Kinds that have been listed once; the empty namespace stands for the whole cluster.
     listed: HashSet<(ChildKind, String)>,
 }
@@ -177,6 +180,13 @@ impl Children {
     /// Takes in a live object, unless something later is known. Says whether it was news.
     pub fn observe(&self, key: &ChildKey, mut seen: Seen) -> bool {
         let mut inner = self.write();
+        if inner
+            .gone
+            .get(key)
+            .is_some_and(|gone| *gone >= seen.version)
+        {
+            return false;
+        }
         // Our labels alone make nobody's object ours: an owner does, or a write of our own.
         if seen.owner.is_some() || seen.written_for.is_some() {
             inner.last_uid.insert(key.clone(), seen.uid.clone());
@@ -208,6 +218,10 @@ impl Children {
     /// Takes in that a child is gone, as of `version`. Returns what was known of it.
     pub fn forget(&self, key: &ChildKey, version: u64) -> Option<Seen> {
         let mut inner = self.write();
+        if version < u64::MAX {
+            let gone = inner.gone.entry(key.clone()).or_default();
+            *gone = version.max(*gone);
+        }
         let children = inner.namespaces.get_mut(&key.namespace)?;
         let id = (key.kind, key.name.clone());
         if children.get(&id)?.version > version {
@@ -279,6 +293,7 @@ impl Children {
         let mut inner = self.write();
         inner.listed.retain(|(_, ns)| ns != namespace);
         inner.last_uid.retain(|key, _| key.namespace != namespace);
+        inner.gone.retain(|key, _| key.namespace != namespace);
         if let Some(children) = inner.namespaces.get_mut(namespace) {
             children.retain(|(kind, _), _| *kind == ChildKind::RoleBinding);
         }
@@ -383,6 +398,15 @@ mod tests {
         assert!(children.forget(&key(), 8).is_none());
         assert!(children.forget(&key(), 10).is_some());
         assert_eq!(children.last_uid(&key()).as_deref(), Some("new"));
+    }
+
+    #[test]
+    fn an_answer_that_comes_after_word_of_deletion_brings_nothing_back() {
+        let children = Children::default();
+        children.forget(&key(), 6);
+        assert!(!children.observe(&key(), seen("u", 5)));
+        assert!(children.get(&key()).is_none());
+        assert!(children.observe(&key(), seen("v", 7)));
     }
 
     #[test]
