@@ -13,6 +13,7 @@ use kube::runtime::reflector::Store;
 use crate::compute_target::Board;
 use crate::kit::apply::Applier;
 use crate::kit::children::Children;
+use crate::kit::contest::Contests;
 use crate::kit::events::Events;
 use crate::kit::metrics::Metrics;
 use crate::kit::triggers::Triggers;
@@ -71,6 +72,8 @@ pub struct Ctx {
     pub claim: Claim,
     /// Kubernetes Events.
     pub events: Events,
+    /// Who insists on changing what.
+    pub contests: Contests,
     /// Counters.
     pub metrics: Metrics,
     /// The time.
@@ -88,6 +91,8 @@ impl Ctx {
             client: &self.client,
             children: &self.children,
             claim: &self.claim,
+            contests: &self.contests,
+            now: (self.clock)(),
             manager,
         }
     }

@@ -1,6 +1,6 @@
 //! Leader election on a Lease, with a claim that is asked at the moment of every write.
 //!
-//! All replicas watch and keep their view warm; one writes. A claim runs out by the monotonic clock well before
+//! All replicas watch and keep their views warm; one writes. A claim runs out by the monotonic clock well before
 //! another replica may take the lease, so a leader that was stopped and continued finds its claim gone.
 
 use std::time::{Duration, Instant};
@@ -10,12 +10,16 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, watch_object};
 use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::kit::Error;
+use crate::kit::backoff::WatchBackoff;
+use crate::kit::error::status_code;
 
 /// How long a lease is good for after its last renewal.
 const LEASE: Duration = Duration::from_secs(15);
@@ -23,8 +27,8 @@ const LEASE: Duration = Duration::from_secs(15);
 const CLAIM: Duration = Duration::from_secs(10);
 /// How often the leader renews.
 const RENEW: Duration = Duration::from_secs(5);
-/// How often the others look.
-const RETRY: Duration = Duration::from_secs(2);
+/// How soon to try again where there is nothing to wait for.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Proof of leadership.
 #[derive(Clone)]
@@ -82,16 +86,20 @@ pub fn decide(lease: Option<&LeaseSpec>, me: &str, unchanged_for: Duration) -> S
     let Some(lease) = lease else {
         return Step::Acquire;
     };
-    let lasts = lease
-        .lease_duration_seconds
-        .and_then(|s| u64::try_from(s).ok())
-        .map_or(LEASE, Duration::from_secs);
     match lease.holder_identity.as_deref() {
         None | Some("") => Step::Acquire,
         Some(holder) if holder == me => Step::Renew,
-        Some(_) if unchanged_for > lasts => Step::Acquire,
+        Some(_) if unchanged_for > lasts(lease) => Step::Acquire,
         Some(_) => Step::Wait,
     }
+}
+
+/// How long a lease is good for after its last renewal.
+fn lasts(lease: &LeaseSpec) -> Duration {
+    let seconds = lease
+        .lease_duration_seconds
+        .and_then(|s| u64::try_from(s).ok());
+    seconds.map_or(LEASE, Duration::from_secs)
 }
 
 /// Competes for the lease.
@@ -100,8 +108,21 @@ pub struct Election {
     name: String,
     me: String,
     claim: watch::Sender<Option<Instant>>,
-    /// The version of the lease last seen, and since when.
-    seen: Option<(String, Instant)>,
+    /// The lease as last seen, and since when it has had that version. `None` until it was looked at.
+    seen: Option<Seen>,
+}
+
+struct Seen {
+    /// `None` if there is no lease.
+    lease: Option<Lease>,
+    since: Instant,
+}
+
+impl Seen {
+    fn version(&self) -> Option<&str> {
+        let lease = self.lease.as_ref()?;
+        lease.metadata.resource_version.as_deref()
+    }
 }
 
 impl Election {
@@ -124,6 +145,9 @@ impl Election {
     /// Competes until `stop`, then gives the lease back. Ends early when leadership is lost: the process is then to
     /// end too, so that nothing begun under the old claim goes on.
     pub async fn run(mut self, stop: CancellationToken, on_change: impl Fn(bool)) {
+        // Who waits for the lease watches it, and has it milliseconds after it was given back.
+        let lease = watch_object(self.api.clone(), &self.name).backoff(WatchBackoff::default());
+        let mut watched = Some(Box::pin(lease));
         let mut led = false;
         loop {
             let sent = Instant::now();
@@ -133,6 +157,7 @@ impl Election {
                         info!(me = self.me, "leading");
                     }
                     led = true;
+                    watched = None;
                     self.claim.send_replace(Some(sent + CLAIM));
                 }
                 Ok(Ok(false)) => {
@@ -154,65 +179,106 @@ impl Election {
             }
             on_change(led);
             tokio::select! {
-                () = tokio::time::sleep(if led { RENEW } else { RETRY }) => {}
+                () = tokio::time::sleep(if led { RENEW } else { self.patience() }) => {}
+                () = self.changes(&mut watched) => {}
                 () = stop.cancelled() => break,
             }
         }
         self.claim.send_replace(None);
         on_change(false);
-        if led && let Err(error) = tokio::time::timeout(RETRY, self.release()).await {
+        if led && let Err(error) = tokio::time::timeout(RENEW, self.release()).await {
             warn!(%error, "could not give the lease back; it runs out by itself");
         }
     }
 
-    /// Looks at the lease once, and writes it if that is due. Says whether it is ours.
-    async fn round(&mut self) -> Result<bool, kube::Error> {
-        let lease = self.api.get_opt(&self.name).await?;
-        let version = lease
-            .as_ref()
-            .and_then(|l| l.metadata.resource_version.clone())
-            .unwrap_or_default();
-        let since = match &self.seen {
-            Some((known, since)) if *known == version => *since,
-            _ => Instant::now(),
-        };
-        self.seen = Some((version, since));
-        let step = decide(
-            lease.as_ref().and_then(|l| l.spec.as_ref()),
-            &self.me,
-            since.elapsed(),
-        );
-        if step == Step::Wait {
-            return Ok(false);
-        }
-        let now = Timestamp::now();
-        let written = match lease {
-            None => {
-                self.api
-                    .create(&PostParams::default(), &self.fresh(now))
-                    .await
-            }
-            Some(mut lease) => {
-                let spec = lease.spec.get_or_insert_default();
-                if step == Step::Acquire {
-                    spec.acquire_time = Some(MicroTime(now));
-                    spec.lease_transitions =
-                        Some(spec.lease_transitions.unwrap_or_default().saturating_add(1));
+    /// Returns when the watch has something new to say; never, once there is no watch.
+    async fn changes<S>(&mut self, watched: &mut Option<S>)
+    where
+        S: Stream<Item = watcher::Result<Option<Lease>>> + Unpin,
+    {
+        if let Some(stream) = watched {
+            while let Some(event) = stream.next().await {
+                match event {
+                    Ok(lease) => return self.see(lease),
+                    Err(error) => debug!(%error, "the watch of the lease failed; trying again"),
                 }
-                spec.holder_identity = Some(self.me.clone());
-                spec.renew_time = Some(MicroTime(now));
-                spec.lease_duration_seconds = i32::try_from(LEASE.as_secs()).ok();
-                // Carries the resourceVersion it was read at: of two that try, one gets 409.
-                self.api
-                    .replace(&self.name, &PostParams::default(), &lease)
-                    .await
             }
-        };
-        match written {
-            Ok(_) => Ok(true),
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
-            Err(error) => Err(error),
         }
+        std::future::pending().await
+    }
+
+    /// How long to leave somebody else's lease alone, should no watch tell of it.
+    fn patience(&self) -> Duration {
+        let spec = |seen: &Seen| seen.lease.as_ref().and_then(|l| l.spec.as_ref().map(lasts));
+        let left = |seen: &Seen| Some((spec(seen)? + RETRY).saturating_sub(seen.since.elapsed()));
+        self.seen
+            .as_ref()
+            .and_then(left)
+            .unwrap_or(RETRY)
+            .max(RETRY)
+    }
+
+    fn see(&mut self, lease: Option<Lease>) {
+        let mut now = Seen {
+            lease,
+            since: Instant::now(),
+        };
+        if let Some(before) = self.seen.as_ref().filter(|s| s.version() == now.version()) {
+            now.since = before.since;
+        }
+        self.seen = Some(now);
+    }
+
+    /// Writes the lease if that is due. Says whether it is ours. Where the lease is no longer what was last seen, it
+    /// is looked at again, once.
+    async fn round(&mut self) -> Result<bool, kube::Error> {
+        for _ in 0..2 {
+            let (lease, since) = match &self.seen {
+                Some(seen) => (seen.lease.clone(), seen.since),
+                None => {
+                    let lease = self.api.get_opt(&self.name).await?;
+                    self.see(lease.clone());
+                    (lease, Instant::now())
+                }
+            };
+            let spec = lease.as_ref().and_then(|l| l.spec.as_ref());
+            let step = decide(spec, &self.me, since.elapsed());
+            if step == Step::Wait {
+                return Ok(false);
+            }
+            match self.write(lease, step).await {
+                Ok(lease) => {
+                    self.see(Some(lease));
+                    return Ok(true);
+                }
+                Err(error) if matches!(status_code(&error), Some(404 | 409)) => self.seen = None,
+                // It may have been written all the same.
+                Err(error) => {
+                    self.seen = None;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Carries the resourceVersion of what was seen: of two that try, one gets 409.
+    async fn write(&self, lease: Option<Lease>, step: Step) -> Result<Lease, kube::Error> {
+        let now = Timestamp::now();
+        let params = PostParams::default();
+        let Some(mut lease) = lease else {
+            return self.api.create(&params, &self.fresh(now)).await;
+        };
+        let spec = lease.spec.get_or_insert_default();
+        if step == Step::Acquire {
+            spec.acquire_time = Some(MicroTime(now));
+            let before = spec.lease_transitions.unwrap_or_default();
+            spec.lease_transitions = Some(before.saturating_add(1));
+        }
+        spec.holder_identity = Some(self.me.clone());
+        spec.renew_time = Some(MicroTime(now));
+        spec.lease_duration_seconds = i32::try_from(LEASE.as_secs()).ok();
+        self.api.replace(&self.name, &params, &lease).await
     }
 
     fn fresh(&self, now: Timestamp) -> Lease {

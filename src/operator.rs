@@ -24,6 +24,7 @@ use crate::compute_target::{self, Board};
 use crate::ctx::{Ctx, Settings, Stores};
 use crate::kit::child::ChildKind;
 use crate::kit::children::Children;
+use crate::kit::contest::Contests;
 use crate::kit::events::Events;
 use crate::kit::metrics::Metrics;
 use crate::kit::triggers::Triggers;
@@ -96,7 +97,12 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
 
     let children = Arc::new(Children::default());
     let ctx = Arc::new(Ctx {
-        watches: Watches::new(client.clone(), children.clone(), triggers.clone()),
+        watches: Watches::new(
+            client.clone(),
+            children.clone(),
+            triggers.clone(),
+            workspace::manager_binding_name(),
+        ),
         events: Events::new(client.clone(), me),
         client,
         settings: settings(&args),
@@ -104,6 +110,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         children,
         triggers,
         claim,
+        contests: Contests::default(),
         metrics: metrics.clone(),
         clock: Timestamp::now,
         board: Board::default(),

@@ -45,7 +45,11 @@ fn is_news(last: &mut HashMap<(&'static str, String, String), Change>, change: &
 
 async fn relay(ctx: &Ctx, change: &Change) {
     let namespace = change.namespace.as_str();
+    if change.gone {
+        ctx.contests.forget_owner(&change.uid);
+    }
     match change.kind {
+        "Namespace" if change.gone || change.deleting => ctx.watches.forget(&change.name),
         "Namespace" => {
             everything_in(ctx, &change.name);
             // ServiceAccounts of this namespace may have roles elsewhere, by its consent.

@@ -3,11 +3,14 @@
 //! Not server-side apply: that leaves what others added (docs/design/drift.md). Every write but a creation carries
 //! the version it was decided on; a conflict means to look again.
 
-use kube::Client;
+use atelier_api::labels;
+use jiff::Timestamp;
 use kube::api::{DeleteParams, DynamicObject, PostParams, Preconditions};
+use kube::{Client, ResourceExt as _};
 
 use super::child::{ChildKey, ChildKind, Desired};
 use super::children::{Children, Seen};
+use super::contest::{Contests, Verdict};
 use super::error::{Error, status_code};
 use crate::leader::Claim;
 
@@ -71,6 +74,10 @@ pub struct Applier<'a> {
     pub children: &'a Children,
     /// Proof of leadership, asked before every write.
     pub claim: &'a Claim,
+    /// Who insists on changing what.
+    pub contests: &'a Contests,
+    /// The time.
+    pub now: Timestamp,
     /// `fieldManager` of the writes: one for each concern.
     pub manager: &'static str,
 }
@@ -85,21 +92,53 @@ pub struct Applied {
 }
 
 impl Applier<'_> {
-    /// Makes one child what it should be.
+    /// Makes one child what it should be. One that somebody insists on changing is left as it is for a while.
     pub async fn apply(&self, desired: &Desired) -> Result<Applied, Error> {
+        let applied = self.restore(desired).await?;
+        if is_contestable(desired.key.kind) {
+            let owner = owner_id(desired);
+            self.contests.settled(&desired.key, &owner, desired.hash);
+        }
+        Ok(applied)
+    }
+
+    async fn restore(&self, desired: &Desired) -> Result<Applied, Error> {
         let seen = self.children.get(&desired.key);
-        match (decide(desired, seen.as_ref()), seen) {
+        let decision = decide(desired, seen.as_ref());
+        let left_alone = self.is_left_alone(desired, &decision, seen.as_ref());
+        match (decision, seen) {
             (Decision::Keep, Some(seen)) => Ok(Applied {
                 uid: seen.uid,
                 written: false,
             }),
-            (Decision::Replace, Some(seen)) if self.is_ours(desired, &seen) => {
-                self.replace(desired, &seen).await
-            }
+            (Decision::Replace, Some(seen)) if self.is_ours(desired, &seen) => match left_alone {
+                true => Ok(Applied {
+                    uid: seen.uid,
+                    written: false,
+                }),
+                false => self.replace(desired, &seen).await,
+            },
+            (Decision::Create, _) if left_alone => Err(Error::Contested(desired.key.clone())),
             (Decision::Replace, Some(_)) => Err(Error::NameConflict(desired.key.clone())),
             (Decision::Wait, _) => Err(Error::Stale(desired.key.to_string())),
             _ => self.create(desired).await,
         }
+    }
+
+    fn is_left_alone(&self, desired: &Desired, decision: &Decision, seen: Option<&Seen>) -> bool {
+        if !is_contestable(desired.key.kind) {
+            return false;
+        }
+        let live = match decision {
+            Decision::Create => None,
+            Decision::Replace => seen.map(|seen| seen.hash),
+            Decision::Keep | Decision::Wait => return false,
+        };
+        let (key, owner) = (&desired.key, owner_id(desired));
+        let verdict = self
+            .contests
+            .judge(key, &owner, desired.hash, live, self.now);
+        matches!(verdict, Verdict::Leave(_))
     }
 
     fn is_ours(&self, desired: &Desired, seen: &Seen) -> bool {
@@ -247,7 +286,10 @@ impl Applier<'_> {
             .delete(&key.name, &params)
             .await
         {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.contests.forget(key);
+                Ok(())
+            }
             Err(error) if status_code(&error) == Some(404) => Ok(()),
             Err(error) if status_code(&error) == Some(409) => Err(Error::Stale(key.to_string())),
             Err(error) => Err(Error::api(format!("delete {key}"))(error)),
@@ -287,6 +329,29 @@ impl Applier<'_> {
             field_manager: Some(self.manager.into()),
         }
     }
+}
+
+/// Pods come and go: evicted, preempted, lost with their node. That is nobody's insistence.
+fn is_contestable(kind: ChildKind) -> bool {
+    kind != ChildKind::Pod
+}
+
+/// Whose contest it is: the owner's uid or, of what is to outlive its workspace, the workspace's name.
+fn owner_id(desired: &Desired) -> String {
+    let owners = desired.object.metadata.owner_references.as_deref();
+    match owners.and_then(|all| all.first()) {
+        Some(owner) => owner.uid.clone(),
+        None => {
+            let labels = desired.object.labels();
+            let workspace = labels.get(labels::WORKSPACE).map(String::as_str);
+            unowned_id(&desired.key.namespace, workspace.unwrap_or_default())
+        }
+    }
+}
+
+/// Stands for a workspace as the owner of children that are to outlive it.
+pub fn unowned_id(namespace: &str, workspace: &str) -> String {
+    format!("{namespace}/{workspace}")
 }
 
 /// 422 and 403 by content (quota, admission) are the user's to mend; 403 by rights is ours.

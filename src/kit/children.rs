@@ -284,12 +284,18 @@ impl Children {
         self.read().listed.contains(&(kind, String::new()))
     }
 
-    /// Forgets a namespace that is no longer watched. RoleBindings are watched everywhere and stay.
+    /// Forgets a namespace for good.
+    pub fn forget_namespace(&self, namespace: &str) {
+        let mut inner = self.write();
+        inner.last_uid.retain(|key, _| key.namespace != namespace);
+        inner.gone.retain(|key, _| key.namespace != namespace);
+    }
+
+    /// Forgets what there is in a namespace that is no longer watched, but not what was ours there. RoleBindings are
+    /// watched everywhere and stay.
     pub fn drop_namespace(&self, namespace: &str) {
         let mut inner = self.write();
         inner.listed.retain(|(_, ns)| ns != namespace);
-        inner.last_uid.retain(|key, _| key.namespace != namespace);
-        inner.gone.retain(|key, _| key.namespace != namespace);
         if let Some(children) = inner.namespaces.get_mut(namespace) {
             children.retain(|(kind, _), _| *kind == ChildKind::RoleBinding);
         }

@@ -1,7 +1,10 @@
 //! Conditions: built anew on each pass, keeping the time of the last transition.
 
+use atelier_api::conditions::{DRIFT_CONTESTED, reasons};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::contest::Contested;
 
 /// Longest message that is written; longer ones end in an ellipsis.
 const LONGEST: usize = 1000;
@@ -57,6 +60,20 @@ impl<'a> Conditions<'a> {
             self.set(type_, Some(true), reason, message)
         } else {
             self
+        }
+    }
+
+    /// Tells of somebody who insists on changing a child, while there is such a one.
+    #[must_use]
+    pub fn contested(self, contested: Option<&Contested>) -> Self {
+        match contested {
+            Some(told) => self.set(
+                DRIFT_CONTESTED,
+                Some(true),
+                reasons::CONTESTED,
+                &told.message,
+            ),
+            None => self,
         }
     }
 

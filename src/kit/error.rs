@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use atelier_api::conditions::reasons;
+
 use super::child::{ChildKey, ChildKind};
 
 /// What can go wrong in a reconcile.
@@ -20,6 +22,9 @@ pub enum Error {
         /// What the API server said.
         message: String,
     },
+    /// Somebody deletes a child again and again; it is made again later.
+    #[error("somebody deletes {0} again and again; find out who and stop it")]
+    Contested(ChildKey),
     /// Somebody wrote first. Look again.
     #[error("{0} changed meanwhile")]
     Stale(String),
@@ -63,6 +68,7 @@ impl Error {
         match self {
             Self::NameConflict(_) => "NameConflict",
             Self::Refused { .. } => "Refused",
+            Self::Contested(_) => "Contested",
             Self::Stale(_) => "Stale",
             Self::NotLeader => "NotLeader",
             Self::Api { source, .. } => match status_code(source) {
@@ -73,6 +79,23 @@ impl Error {
             Self::Encoding(_) | Self::Unnamed(_) => "Encoding",
             Self::Random(_) => "Random",
             Self::TimedOut(_) => "Timeout",
+        }
+    }
+
+    /// Whether somebody's help is needed: the status tells of it, and it is looked at again only rarely.
+    pub fn needs_help(&self) -> bool {
+        matches!(
+            self,
+            Self::NameConflict(_) | Self::Refused { .. } | Self::Contested(_)
+        )
+    }
+
+    /// The reason that a condition gives where help is needed.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NameConflict(_) => reasons::NAME_CONFLICT,
+            Self::Contested(_) => reasons::CONTESTED,
+            _ => reasons::CHILD_REFUSED,
         }
     }
 

@@ -4,7 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::{Stream, StreamExt as _};
+use futures::future::join_all;
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use kube::api::DynamicObject;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -15,6 +16,7 @@ use tracing::{debug, warn};
 use super::backoff::WatchBackoff;
 use super::child::{ChildKey, ChildKind};
 use super::children::{Children, Seen};
+use super::rights;
 use super::triggers::Triggers;
 use atelier_api::labels;
 
@@ -23,13 +25,21 @@ pub struct Watches {
     client: Client,
     children: Arc<Children>,
     triggers: Triggers,
-    running: Mutex<HashMap<String, Vec<AbortHandle>>>,
+    /// Name of the RoleBinding that gives us our rights in a namespace.
+    rights: &'static str,
+    running: Mutex<HashMap<String, AbortHandle>>,
 }
 
 impl Watches {
     /// Makes a set of watches in which none runs yet.
-    pub fn new(client: Client, children: Arc<Children>, triggers: Triggers) -> Self {
+    pub fn new(
+        client: Client,
+        children: Arc<Children>,
+        triggers: Triggers,
+        rights: &'static str,
+    ) -> Self {
         Self {
+            rights,
             client,
             children,
             triggers,
@@ -37,12 +47,30 @@ impl Watches {
         }
     }
 
-    /// Watches RoleBindings in the whole cluster. Ends only with the process.
+    /// Watches RoleBindings in the whole cluster, and so each namespace for as long as we have rights there, whoever
+    /// leads: a replica that takes over knows everything already. Ends only with the process.
     pub async fn run_role_bindings(&self) {
         let kind = ChildKind::RoleBinding;
         let api = Api::all_with(self.client.clone(), &kind.api_resource());
+        let mut listed = HashSet::new();
+        let events = watcher(api, selector()).inspect_ok(move |event| match event {
+            Event::Apply(binding) if self.is_rights(binding) => {
+                self.ensure(&binding.namespace().unwrap_or_default());
+            }
+            Event::Delete(binding) if self.is_rights(binding) => {
+                self.stop(&binding.namespace().unwrap_or_default());
+            }
+            Event::Init => listed.clear(),
+            Event::InitApply(binding) if self.is_rights(binding) => {
+                let namespace = binding.namespace().unwrap_or_default();
+                self.ensure(&namespace);
+                listed.insert(namespace);
+            }
+            Event::InitDone => self.keep(&listed),
+            _ => {}
+        });
         follow(
-            watcher(api, selector()),
+            events,
             kind,
             None,
             self.children.clone(),
@@ -51,40 +79,57 @@ impl Watches {
         .await;
     }
 
+    fn is_rights(&self, binding: &DynamicObject) -> bool {
+        binding.name_any() == self.rights
+    }
+
     /// Watches a namespace, if it is not watched yet.
-    pub fn ensure(&self, namespace: &str) {
+    fn ensure(&self, namespace: &str) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if running.contains_key(namespace) {
             return;
         }
         debug!(namespace, "watching");
-        let tasks = ChildKind::PER_NAMESPACE.map(|kind| {
+        let follows = ChildKind::PER_NAMESPACE.map(|kind| {
             let stream = watcher(kind.api(&self.client, namespace), selector());
             let (children, triggers) = (self.children.clone(), self.triggers.clone());
-            tokio::spawn(follow(
-                stream,
-                kind,
-                Some(namespace.to_owned()),
-                children,
-                triggers,
-            ))
-            .abort_handle()
+            follow(stream, kind, Some(namespace.to_owned()), children, triggers)
         });
-        running.insert(namespace.to_owned(), tasks.into());
+        let (client, of) = (self.client.clone(), namespace.to_owned());
+        let task = tokio::spawn(async move {
+            rights::await_in(client, &of).await;
+            join_all(follows).await;
+        });
+        running.insert(namespace.to_owned(), task.abort_handle());
     }
 
-    /// Stops watching a namespace and forgets what was known of it.
-    pub fn stop(&self, namespace: &str) {
-        let tasks = self
+    /// Stops watching all but these namespaces.
+    fn keep(&self, namespaces: &HashSet<String>) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let others = running.keys().filter(|ns| !namespaces.contains(*ns));
+        let others: Vec<_> = others.cloned().collect();
+        drop(running);
+        others.iter().for_each(|namespace| self.stop(namespace));
+    }
+
+    /// Stops watching a namespace and forgets what there is in it.
+    fn stop(&self, namespace: &str) {
+        let task = self
             .running
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(namespace);
-        if let Some(tasks) = tasks {
+        if let Some(task) = task {
             debug!(namespace, "no longer watching");
-            tasks.iter().for_each(AbortHandle::abort);
+            task.abort();
             self.children.drop_namespace(namespace);
         }
+    }
+
+    /// A namespace is going away, or gone: nothing in it is of interest any more.
+    pub fn forget(&self, namespace: &str) {
+        self.stop(namespace);
+        self.children.forget_namespace(namespace);
     }
 }
 
@@ -99,7 +144,7 @@ fn selector() -> watcher::Config {
 /// Follows one watch for as long as it is wanted. Errors are waited out: until a watch is back, writes carry
 /// preconditions and what has changed is noticed when it is.
 async fn follow(
-    stream: impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send + 'static,
+    stream: impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send,
     kind: ChildKind,
     namespace: Option<String>,
     children: Arc<Children>,

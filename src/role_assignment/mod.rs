@@ -14,6 +14,7 @@ use kube::runtime::controller::Action;
 use kube::{Resource as _, ResourceExt as _};
 
 use crate::ctx::Ctx;
+use crate::kit::contest::look_again;
 use crate::kit::{self, Error};
 use crate::workspace::gate::{Admission, admit};
 use status::Outcome;
@@ -32,28 +33,25 @@ pub async fn reconcile(assignment: Arc<RoleAssignment>, ctx: Arc<Ctx>) -> Result
     let uid = assignment.uid();
     let (outcome, next) = match admit(&ctx, &namespace, uid.as_deref(), MANAGER).await? {
         Admission::Hold => return Ok(Action::await_change()),
-        Admission::Shut(shut) => (
-            Outcome::Rejected(shut.reason, shut.message),
-            Action::await_change(),
-        ),
+        Admission::Shut(shut) => (Outcome::Rejected(shut.reason, shut.message), None),
         Admission::Admitted(workspace) => match validate::validate(assignment, &ctx.stores) {
             Err((reason, message)) => {
                 withdraw(assignment, &ctx).await?;
-                (Outcome::Rejected(reason, message), Action::await_change())
+                (Outcome::Rejected(reason, message), None)
             }
             Ok(subject) => {
                 let binding = build::build(assignment, &workspace.name_any(), subject)?;
                 match ctx.applier(MANAGER).apply(&binding).await {
-                    Ok(_) => (Outcome::Bound, Action::await_change()),
-                    Err(error @ (Error::NameConflict(_) | Error::Refused { .. })) => {
-                        (Outcome::Blocked(error), Action::requeue(RARELY))
-                    }
+                    Ok(_) => (Outcome::Bound, None),
+                    Err(error) if error.needs_help() => (Outcome::Blocked(error), Some(RARELY)),
                     Err(error) => return Err(error),
                 }
             }
         },
     };
-    let after = status::status(assignment, &outcome, (ctx.clock)());
+    let now = (ctx.clock)();
+    let contested = ctx.contests.of(uid.as_deref().unwrap_or_default(), now);
+    let after = status::status(assignment, &outcome, contested.as_ref(), now);
     kit::status::write(
         &ctx.client,
         &ctx.claim,
@@ -62,7 +60,7 @@ pub async fn reconcile(assignment: Arc<RoleAssignment>, ctx: Arc<Ctx>) -> Result
         &after,
     )
     .await?;
-    Ok(next)
+    Ok(look_again(next, contested.as_ref(), now))
 }
 
 /// A role that may no longer be given is taken back.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::kit::Error;
 use crate::kit::conditions::Conditions;
+use crate::kit::contest::Contested;
 
 /// What came of an assignment.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub enum Outcome {
 pub fn status(
     assignment: &RoleAssignment,
     outcome: &Outcome,
+    contested: Option<&Contested>,
     now: Timestamp,
 ) -> RoleAssignmentStatus {
     let before = assignment
@@ -38,10 +40,7 @@ pub fn status(
             );
             (true, reasons::READY, message)
         }
-        Outcome::Blocked(error @ Error::NameConflict(_)) => {
-            (false, reasons::NAME_CONFLICT, error.to_string())
-        }
-        Outcome::Blocked(error) => (false, reasons::CHILD_REFUSED, error.to_string()),
+        Outcome::Blocked(error) => (false, error.reason(), error.to_string()),
         Outcome::Rejected(reason, message) => (false, *reason, message.clone()),
     };
     RoleAssignmentStatus {
@@ -49,6 +48,7 @@ pub fn status(
         conditions: Conditions::new(before, assignment.metadata.generation, now)
             .set(READY, Some(ready), reason, &message)
             .set_while(!ready, STALLED, reason, &message)
+            .contested(contested)
             .build(),
     }
 }

@@ -19,6 +19,7 @@ use kube::{Resource as _, ResourceExt as _};
 use crate::ctx::Ctx;
 use crate::kit::child::{ChildKey, ChildKind, Desired};
 use crate::kit::children::View as ChildView;
+use crate::kit::contest::look_again;
 use crate::kit::meta::Parent;
 use crate::kit::pod::PodView;
 use crate::kit::{self, Error};
@@ -39,16 +40,18 @@ pub async fn reconcile(service: Arc<WebService>, ctx: Arc<Ctx>) -> Result<Action
     let namespace = service.namespace().unwrap_or_default();
     let (progress, next) = match admit(&ctx, &namespace, service.uid().as_deref(), MANAGER).await? {
         Admission::Hold => return Ok(Action::await_change()),
-        Admission::Shut(shut) => (Progress::Shut(shut), Action::await_change()),
+        Admission::Shut(shut) => (Progress::Shut(shut), None),
         Admission::Admitted(workspace) => match make(service, &workspace, &ctx).await {
-            Ok(keys) => (Progress::Made(keys), Action::await_change()),
-            Err(error @ (Error::NameConflict(_) | Error::Refused { .. })) => {
-                (Progress::Blocked(error), Action::requeue(RARELY))
-            }
+            Ok(keys) => (Progress::Made(keys), None),
+            Err(error) if error.needs_help() => (Progress::Blocked(error), Some(RARELY)),
             Err(error) => return Err(error),
         },
     };
-    let after = status::status(service, &progress, &observe(service, &ctx), (ctx.clock)());
+    let now = (ctx.clock)();
+    let uid = service.metadata.uid.as_deref().unwrap_or_default();
+    let contested = ctx.contests.of(uid, now);
+    let seen = observe(service, &ctx);
+    let after = status::status(service, &progress, &seen, contested.as_ref(), now);
     let written = kit::status::write(
         &ctx.client,
         &ctx.claim,
@@ -69,7 +72,7 @@ pub async fn reconcile(service: Arc<WebService>, ctx: Arc<Ctx>) -> Result<Action
             }
         }
     }
-    Ok(next)
+    Ok(look_again(next, contested.as_ref(), now))
 }
 
 /// The mode in force: what the spec says, else the class's default.

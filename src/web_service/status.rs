@@ -14,6 +14,7 @@ use super::keys::{PublicKeys, fingerprint};
 use crate::kit::Error;
 use crate::kit::children::DeploymentView;
 use crate::kit::conditions::{Conditions, whole_second};
+use crate::kit::contest::Contested;
 use crate::kit::meta::Parent;
 use crate::kit::pod::{PodView, Terminated, is_config_failure, is_image_failure};
 use crate::workspace::gate::Shut;
@@ -60,6 +61,7 @@ pub fn status(
     service: &WebService,
     progress: &Progress,
     seen: &Seen,
+    contested: Option<&Contested>,
     now: Timestamp,
 ) -> WebServiceStatus {
     let before = service.status.clone().unwrap_or_default();
@@ -116,6 +118,7 @@ pub fn status(
             )
             .set_while(transitioning, RECONCILING, reason, &message)
             .set_while(stalled, STALLED, reason, &message)
+            .contested(contested)
             .build(),
     }
 }
@@ -147,19 +150,8 @@ fn judge(service: &WebService, progress: &Progress, seen: &Seen, settled: bool) 
         Progress::Shut(shut) => {
             return verdict(ServiceState::Failed, shut.reason, shut.message.clone());
         }
-        Progress::Blocked(error @ Error::NameConflict(_)) => {
-            return verdict(
-                ServiceState::Failed,
-                reasons::NAME_CONFLICT,
-                error.to_string(),
-            );
-        }
         Progress::Blocked(error) => {
-            return verdict(
-                ServiceState::Failed,
-                reasons::CHILD_REFUSED,
-                error.to_string(),
-            );
+            return verdict(ServiceState::Failed, error.reason(), error.to_string());
         }
         Progress::Made(_) => {}
     }

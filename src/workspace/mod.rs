@@ -12,9 +12,13 @@ mod validate;
 use std::sync::Arc;
 
 use atelier_api::Workspace;
+use jiff::Timestamp;
+use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
 
 use crate::ctx::Ctx;
+use crate::kit::apply::unowned_id;
+use crate::kit::contest::{Contested, look_again};
 use crate::kit::meta::Parent;
 use crate::kit::{self, Error};
 use status::Progress;
@@ -33,19 +37,23 @@ pub async fn reconcile(workspace: Arc<Workspace>, ctx: Arc<Ctx>) -> Result<Actio
     if workspace.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
+    let namespace = workspace.namespace().unwrap_or_default();
+    if matches!(gate::gate(&ctx, &namespace), gate::Gate::Terminating) {
+        return Ok(Action::await_change());
+    }
     let (progress, next) = match validate::validate(workspace, &ctx.stores, &ctx.settings) {
-        Err(rejection) => (Progress::Rejected(rejection), Action::await_change()),
+        Err(rejection) => (Progress::Rejected(rejection), None),
         Ok(parent) => match make(&parent, &ctx).await {
-            Ok(true) => (Progress::Complete, Action::await_change()),
-            Ok(false) => (Progress::Underway, Action::requeue(SOON)),
-            Err(error @ (Error::NameConflict(_) | Error::Refused { .. })) => {
-                (Progress::Blocked(error), Action::requeue(RARELY))
-            }
+            Ok(true) => (Progress::Complete, None),
+            Ok(false) => (Progress::Underway, Some(SOON)),
+            Err(error) if error.needs_help() => (Progress::Blocked(error), Some(RARELY)),
             Err(error) => return Err(error),
         },
     };
     let counts = status::count(workspace, &ctx.stores);
-    let after = status::status(workspace, &progress, counts, (ctx.clock)());
+    let now = (ctx.clock)();
+    let contested = contested(workspace, &ctx, now);
+    let after = status::status(workspace, &progress, counts, contested.as_ref(), now);
     let written = kit::status::write(
         &ctx.client,
         &ctx.claim,
@@ -59,7 +67,16 @@ pub async fn reconcile(workspace: Arc<Workspace>, ctx: Arc<Ctx>) -> Result<Actio
             .normal(workspace, "Reconcile", reason, &note)
             .await;
     }
-    Ok(next)
+    Ok(look_again(next, contested.as_ref(), now))
+}
+
+/// Our own binding has no owner, and is the workspace's all the same.
+fn contested(workspace: &Workspace, ctx: &Ctx, now: Timestamp) -> Option<Contested> {
+    let uid = workspace.metadata.uid.as_deref().unwrap_or_default();
+    let namespace = workspace.namespace().unwrap_or_default();
+    let unowned = unowned_id(&namespace, &workspace.name_any());
+    let contests = &ctx.contests;
+    contests.of(uid, now).or_else(|| contests.of(&unowned, now))
 }
 
 /// Makes the children. Says whether everything in the namespace is known, so that others may begin.
@@ -69,7 +86,6 @@ async fn make(parent: &Parent, ctx: &Ctx) -> Result<bool, Error> {
     applier
         .apply(&build::manager_binding(parent, &ctx.settings)?)
         .await?;
-    ctx.watches.ensure(&parent.namespace);
     if !ctx.children.is_complete(&parent.namespace) {
         return Ok(false);
     }

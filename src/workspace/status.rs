@@ -10,6 +10,7 @@ use super::validate::Rejection;
 use crate::ctx::Stores;
 use crate::kit::Error;
 use crate::kit::conditions::Conditions;
+use crate::kit::contest::Contested;
 
 /// How far the making of a workspace is.
 #[derive(Debug)]
@@ -65,6 +66,7 @@ pub fn status(
     workspace: &Workspace,
     progress: &Progress,
     counts: Counts,
+    contested: Option<&Contested>,
     now: Timestamp,
 ) -> WorkspaceStatus {
     let before = workspace.status.clone().unwrap_or_default();
@@ -92,16 +94,8 @@ pub fn status(
             )
         }
         Progress::Blocked(error) => {
-            let reason = match error {
-                Error::NameConflict(_) => reasons::NAME_CONFLICT,
-                _ => reasons::CHILD_REFUSED,
-            };
-            (
-                Some(false),
-                ProvisioningState::Failed,
-                reason,
-                error.to_string(),
-            )
+            let (state, message) = (ProvisioningState::Failed, error.to_string());
+            (Some(false), state, error.reason(), message)
         }
         Progress::Rejected(rejection) => (
             Some(false),
@@ -129,6 +123,7 @@ pub fn status(
             .set(READY, ready, reason, &message)
             .set_while(underway, RECONCILING, reason, &message)
             .set_while(stalled, STALLED, reason, &message)
+            .contested(contested)
             .build(),
     }
 }

@@ -47,8 +47,6 @@ async fn sweep(ctx: &Ctx, namespace: &str) -> Result<(), Error> {
         // Not ours any more, whatever is there: only the rights go.
         gate::Gate::NotEnabled(_) => {}
         gate::Gate::Closed(_) => {
-            // After a restart nobody has looked yet at what is left there.
-            ctx.watches.ensure(namespace);
             let left = || {
                 !ctx.children
                     .select(namespace, |key, _| *key != binding)
@@ -61,7 +59,6 @@ async fn sweep(ctx: &Ctx, namespace: &str) -> Result<(), Error> {
     }
     if let Some(seen) = ctx.children.get(&binding) {
         ctx.applier(super::MANAGER).delete(&binding, &seen).await?;
-        ctx.watches.stop(namespace);
         info!(namespace, "our rights in the namespace are given up");
     }
     Ok(())

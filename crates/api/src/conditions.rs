@@ -6,6 +6,8 @@ pub const READY: &str = "Ready";
 pub const RECONCILING: &str = "Reconciling";
 /// There while, and only while, nothing will change without somebody's help (kstatus).
 pub const STALLED: &str = "Stalled";
+/// There while, and only while, somebody changes a child again and again. It is put right less and less often.
+pub const DRIFT_CONTESTED: &str = "DriftContested";
 /// WebService: at least one replica answers, possibly of the previous version.
 pub const AVAILABLE: &str = "Available";
 /// Run: the outcome. `Unknown` until the run has ended.
@@ -25,6 +27,8 @@ pub mod reasons {
     pub const UNKNOWN_LOCATION: &str = "UnknownLocation";
     /// The namespace has no Workspace, or none that is ready.
     pub const WORKSPACE_MISSING: &str = "WorkspaceMissing";
+    /// Somebody changes or deletes a child again and again; the message says which.
+    pub const CONTESTED: &str = "Contested";
     /// An object that is not ours has the name of a child. It is left alone.
     pub const NAME_CONFLICT: &str = "NameConflict";
     /// The API server refused a child; the message says which and why.

@@ -43,6 +43,7 @@ fn tell(
         service,
         &Progress::Made(None),
         &Seen { deployment, pods },
+        None,
         now,
     );
     let ready = after
