@@ -62,7 +62,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     let on_target = triggers.register::<ComputeTarget>();
     let on_run = triggers.register::<Run>();
     let on_service = triggers.register::<WebService>();
-    let complete = triggers.register_complete();
+    let changed_namespaces = triggers.register_namespaces();
 
     let (tell, changes) = unbounded();
     let (namespaces, namespaces_filled, namespace_stream) =
@@ -148,7 +148,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     vital.spawn({
         let ctx = ctx.clone();
         async move {
-            relay::run(ctx, changes, complete).await;
+            relay::run(ctx, changes, changed_namespaces).await;
             "relay"
         }
     });

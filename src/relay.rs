@@ -14,9 +14,9 @@ use crate::role_assignment;
 pub async fn run(
     ctx: Arc<Ctx>,
     mut changes: UnboundedReceiver<Change>,
-    complete: impl Stream<Item = String> + Send,
+    namespaces: impl Stream<Item = String> + Send,
 ) {
-    let mut complete = Box::pin(complete);
+    let mut namespaces = Box::pin(namespaces);
     let mut last = HashMap::new();
     loop {
         tokio::select! {
@@ -25,7 +25,7 @@ pub async fn run(
                     relay(&ctx, &change).await;
                 }
             }
-            Some(namespace) = complete.next() => everything_in(&ctx, &namespace),
+            Some(namespace) = namespaces.next() => everything_in(&ctx, &namespace),
             else => return,
         }
     }

@@ -49,6 +49,14 @@ fn is_ours(seen: &Seen, last_uid: Option<&str>, owner_uid: Option<&str>) -> bool
     owned || Some(seen.uid.as_str()) == last_uid
 }
 
+/// Whether a live object is our own binding, which has no owner to know it by, without its labels: what a binding
+/// refers to cannot be changed, and nobody else binds anything to that role.
+fn is_same_role(desired: &Desired, live: &DynamicObject) -> bool {
+    let unowned = desired.object.metadata.owner_references.is_none();
+    let role = desired.object.data.get("roleRef");
+    unowned && role.is_some() && role == live.data.get("roleRef")
+}
+
 /// Whether a live object belongs to an earlier object of the owner's kind and name.
 fn is_predecessors(seen: &Seen, desired: &Desired) -> bool {
     let wanted = desired
@@ -175,10 +183,13 @@ impl Applier<'_> {
             .get_opt(&desired.key.name)
             .await
             .map_err(Error::api(format!("get {}", desired.key)))?;
+        let same_role = live
+            .as_ref()
+            .is_some_and(|live| is_same_role(desired, live));
         let Some(seen) = live.and_then(|object| Seen::of(desired.key.kind, &object)) else {
             return Err(Error::Stale(desired.key.to_string()));
         };
-        if !self.is_ours(desired, &seen) {
+        if !same_role && !self.is_ours(desired, &seen) {
             // Of an owner of the same name that is gone: the garbage collector is about to remove it.
             return match seen.deleting || is_predecessors(&seen, desired) {
                 true => Err(Error::Stale(desired.key.to_string())),

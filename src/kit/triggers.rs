@@ -51,14 +51,14 @@ impl Triggers {
     }
 }
 
-/// Not a kind: fired, with an empty name, when everything in a namespace has been listed.
-pub const NAMESPACE_COMPLETE: &str = "NamespaceComplete";
+/// Not a kind: fired, with an empty name, when everything in a namespace has been listed, or our rights there changed.
+pub const NAMESPACE_CHANGED: &str = "NamespaceChanged";
 
 impl Triggers {
-    /// Opens the stream of namespaces in which everything has been listed.
-    pub fn register_complete(&mut self) -> impl Stream<Item = String> + Send + 'static {
+    /// Opens the stream of namespaces in which everything has to look again.
+    pub fn register_namespaces(&mut self) -> impl Stream<Item = String> + Send + 'static {
         let (sender, receiver): (_, UnboundedReceiver<Named>) = unbounded();
-        self.0.insert(NAMESPACE_COMPLETE.into(), sender);
+        self.0.insert(NAMESPACE_CHANGED.into(), sender);
         receiver.map(|(namespace, _)| namespace)
     }
 }

@@ -17,7 +17,7 @@ use super::backoff::WatchBackoff;
 use super::child::{ChildKey, ChildKind};
 use super::children::{Children, Seen};
 use super::rights;
-use super::triggers::Triggers;
+use super::triggers::{NAMESPACE_CHANGED, Triggers};
 use atelier_api::labels;
 
 /// Starts and stops watches.
@@ -181,7 +181,7 @@ async fn follow(
                     if let Some(namespace) =
                         namespace.as_deref().filter(|ns| children.is_complete(ns))
                     {
-                        triggers.fire(super::triggers::NAMESPACE_COMPLETE, namespace, "");
+                        triggers.fire(NAMESPACE_CHANGED, namespace, "");
                     }
                 }
             }
@@ -211,8 +211,8 @@ fn apply(kind: ChildKind, object: &DynamicObject, children: &Children, triggers:
 fn fire(key: &ChildKey, seen: &Seen, triggers: &Triggers) {
     match (&seen.owner, &seen.workspace) {
         (Some(owner), _) => triggers.fire(&owner.kind, &key.namespace, &owner.name),
-        // What is to outlive its workspace has no owner, and is the workspace's all the same.
-        (None, Some(workspace)) => triggers.fire("Workspace", &key.namespace, workspace),
+        // What is to outlive its workspace has no owner. It says who has the namespace, and what our rights are there.
+        (None, Some(_)) => triggers.fire(NAMESPACE_CHANGED, &key.namespace, ""),
         (None, None) => {}
     }
     let Some(pod) = seen.pod() else { return };

@@ -10,8 +10,10 @@ use kube::ResourceExt as _;
 use kube::api::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 
+use super::manager_binding_name;
 use crate::ctx::{Ctx, Stores};
 use crate::kit::Error;
+use crate::kit::child::{ChildKey, ChildKind};
 
 /// Whether anything may happen in a namespace.
 #[derive(Clone, Debug)]
@@ -40,10 +42,14 @@ pub fn gate(ctx: &Ctx, namespace: &str) -> Gate {
             ));
         }
     }
-    let Some(workspace) = holder(&ctx.stores, namespace) else {
-        return Gate::Closed(
-            "there is no Workspace in this namespace; make one, or wait for it".into(),
-        );
+    let workspace = match holder(ctx, namespace) {
+        Holder::Workspace(workspace) => workspace,
+        Holder::Gone(name) => return Gate::Closed(being_cleared(&name)),
+        Holder::Nobody => {
+            return Gate::Closed(
+                "there is no Workspace in this namespace; make one, or wait for it".into(),
+            );
+        }
     };
     if !ctx.settings.locations.contains(&workspace.spec.location) {
         return Gate::NotEnabled(format!(
@@ -58,16 +64,54 @@ pub fn gate(ctx: &Ctx, namespace: &str) -> Gate {
     }
 }
 
-/// The workspace that has a namespace: the oldest, then the one with the smaller uid. One that is being deleted has
-/// it no longer.
-pub fn holder(stores: &Stores, namespace: &str) -> Option<Arc<Workspace>> {
-    let here = |w: &Workspace| {
+/// Who has a namespace.
+#[derive(Clone, Debug)]
+pub enum Holder {
+    /// This workspace.
+    Workspace(Arc<Workspace>),
+    /// A workspace of this name, which is gone: nobody else has the namespace until what was made for it is.
+    Gone(String),
+    /// Nobody: there is no workspace.
+    Nobody,
+}
+
+impl Holder {
+    /// Whether it is this workspace.
+    pub fn is(&self, workspace: &Workspace) -> bool {
+        matches!(self, Self::Workspace(holder) if holder.uid() == workspace.uid())
+    }
+}
+
+/// The workspace that has a namespace. Our own binding there says which that is; where there is none yet, it is the
+/// oldest, then the one with the smaller uid.
+pub fn holder(ctx: &Ctx, namespace: &str) -> Holder {
+    let live = |w: &Workspace| {
         w.metadata.namespace.as_deref() == Some(namespace)
             && w.metadata.deletion_timestamp.is_none()
     };
-    let all = stores.workspaces.state_filter(|workspace| here(workspace));
-    all.into_iter()
-        .min_by_key(|w| (w.metadata.creation_timestamp.clone().map(|t| t.0), w.uid()))
+    let all = ctx.stores.workspaces.state_filter(|w| live(w));
+    let binding = ChildKey::new(ChildKind::RoleBinding, namespace, manager_binding_name());
+    let recorded = ctx.children.get(&binding).and_then(|seen| seen.workspace);
+    choose(all, recorded)
+}
+
+fn choose(all: Vec<Arc<Workspace>>, recorded: Option<String>) -> Holder {
+    match recorded {
+        Some(name) => match all.into_iter().find(|w| w.name_any() == name) {
+            Some(workspace) => Holder::Workspace(workspace),
+            None => Holder::Gone(name),
+        },
+        None => {
+            let age = |w: &Arc<Workspace>| w.metadata.creation_timestamp.clone().map(|t| t.0);
+            let oldest = all.into_iter().min_by_key(|w| (age(w), w.uid()));
+            oldest.map_or(Holder::Nobody, Holder::Workspace)
+        }
+    }
+}
+
+/// What is told while nobody has a namespace.
+pub fn being_cleared(name: &str) -> String {
+    format!("the Workspace {name} is gone, and what was made for it is being removed")
 }
 
 /// Labels of a namespace, if it is known.
@@ -125,5 +169,46 @@ pub async fn admit(
             }
             Ok(shut(reasons::WORKSPACE_MISSING, why))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workspace(name: &str, second: i64) -> Arc<Workspace> {
+        let mut workspace = Workspace::new(
+            name,
+            atelier_api::WorkspaceSpec {
+                location: "local".into(),
+            },
+        );
+        let made = jiff::Timestamp::from_second(second).expect("a valid time");
+        let made = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(made);
+        workspace.metadata.creation_timestamp = Some(made);
+        workspace.metadata.uid = Some(name.into());
+        workspace.into()
+    }
+
+    fn name(holder: Holder) -> String {
+        match holder {
+            Holder::Workspace(workspace) => workspace.name_any(),
+            Holder::Gone(name) => format!("gone: {name}"),
+            Holder::Nobody => "nobody".into(),
+        }
+    }
+
+    #[test]
+    fn the_oldest_takes_a_free_namespace() {
+        let all = vec![workspace("b", 1), workspace("a", 2), workspace("c", 1)];
+        assert_eq!(name(choose(all, None)), "b");
+        assert_eq!(name(choose(vec![], None)), "nobody");
+    }
+
+    #[test]
+    fn who_has_a_namespace_keeps_it_and_nobody_takes_it_over_before_it_is_cleared() {
+        let all = vec![workspace("a", 1), workspace("b", 1)];
+        assert_eq!(name(choose(all.clone(), Some("b".into()))), "b");
+        assert_eq!(name(choose(all, Some("c".into()))), "gone: c");
     }
 }

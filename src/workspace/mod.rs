@@ -41,7 +41,7 @@ pub async fn reconcile(workspace: Arc<Workspace>, ctx: Arc<Ctx>) -> Result<Actio
     if matches!(gate::gate(&ctx, &namespace), gate::Gate::Terminating) {
         return Ok(Action::await_change());
     }
-    let (progress, next) = match validate::validate(workspace, &ctx.stores, &ctx.settings) {
+    let (progress, next) = match validate::validate(workspace, &ctx) {
         Err(rejection) => (Progress::Rejected(rejection), None),
         Ok(parent) => match make(&parent, &ctx).await {
             Ok(true) => (Progress::Complete, None),
@@ -50,7 +50,7 @@ pub async fn reconcile(workspace: Arc<Workspace>, ctx: Arc<Ctx>) -> Result<Actio
             Err(error) => return Err(error),
         },
     };
-    let counts = status::count(workspace, &ctx.stores);
+    let counts = status::count(workspace, &ctx);
     let now = (ctx.clock)();
     let contested = contested(workspace, &ctx, now);
     let after = status::status(workspace, &progress, counts, contested.as_ref(), now);

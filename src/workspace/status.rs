@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use super::validate::Rejection;
-use crate::ctx::Stores;
+use crate::ctx::Ctx;
 use crate::kit::Error;
 use crate::kit::conditions::Conditions;
 use crate::kit::contest::Contested;
@@ -33,13 +33,12 @@ pub struct Counts {
 }
 
 /// Counts what is in the workspace's namespace; nothing, unless the workspace has it.
-pub fn count(workspace: &Workspace, stores: &Stores) -> Counts {
+pub fn count(workspace: &Workspace, ctx: &Ctx) -> Counts {
     let namespace = workspace.namespace().unwrap_or_default();
-    let holds = super::gate::holder(stores, &namespace)
-        .is_some_and(|holder| holder.uid() == workspace.uid());
-    if !holds {
+    if !super::gate::holder(ctx, &namespace).is(workspace) {
         return Counts::default();
     }
+    let stores = &ctx.stores;
     let ended = |run: &atelier_api::Run| {
         run.status
             .as_ref()

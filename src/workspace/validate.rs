@@ -4,7 +4,8 @@ use atelier_api::conditions::reasons;
 use atelier_api::{Workspace, labels};
 use kube::ResourceExt as _;
 
-use crate::ctx::{Settings, Stores};
+use super::gate::{self, Holder};
+use crate::ctx::Ctx;
 use crate::kit::meta::Parent;
 
 /// Why a workspace cannot be.
@@ -21,8 +22,8 @@ struct Inputs<'a> {
     workspace: &'a Workspace,
     /// Labels of the namespace; `None` if the namespace is not known (yet).
     namespace_labels: Option<std::collections::BTreeMap<String, String>>,
-    /// The workspace that has the namespace.
-    holder: Option<String>,
+    /// Why the workspace does not have the namespace, if it does not.
+    taken: Option<String>,
     locations: &'a [String],
 }
 
@@ -32,17 +33,22 @@ type Check = fn(&Inputs) -> Option<Rejection>;
 const CHECKS: [Check; 3] = [namespace_is_enabled, namespace_is_free, location_is_known];
 
 /// Judges a workspace by what is known. `Ok` gives the parent of its children.
-pub fn validate(
-    workspace: &Workspace,
-    stores: &Stores,
-    settings: &Settings,
-) -> Result<Parent, Rejection> {
+pub fn validate(workspace: &Workspace, ctx: &Ctx) -> Result<Parent, Rejection> {
     let namespace = workspace.namespace().unwrap_or_default();
+    let taken = match gate::holder(ctx, &namespace) {
+        holder if holder.is(workspace) => None,
+        Holder::Workspace(holder) => Some(format!(
+            "the workspace {} has this namespace; make this one in another namespace",
+            holder.name_any()
+        )),
+        Holder::Gone(name) => Some(gate::being_cleared(&name)),
+        Holder::Nobody => None,
+    };
     let inputs = Inputs {
         workspace,
-        namespace_labels: super::gate::namespace_labels(stores, &namespace),
-        holder: super::gate::holder(stores, &namespace).map(|w| w.name_any()),
-        locations: &settings.locations,
+        namespace_labels: gate::namespace_labels(&ctx.stores, &namespace),
+        taken,
+        locations: &ctx.settings.locations,
     };
     if let Some(rejection) = CHECKS.iter().find_map(|check| check(&inputs)) {
         return Err(rejection);
@@ -69,15 +75,9 @@ fn namespace_is_enabled(inputs: &Inputs) -> Option<Rejection> {
 }
 
 fn namespace_is_free(inputs: &Inputs) -> Option<Rejection> {
-    let holder = inputs
-        .holder
-        .as_ref()
-        .filter(|holder| **holder != inputs.workspace.name_any())?;
-    Some(Rejection {
+    inputs.taken.clone().map(|message| Rejection {
         reason: reasons::NAMESPACE_TAKEN,
-        message: format!(
-            "the workspace {holder} has this namespace; make this one in another namespace"
-        ),
+        message,
     })
 }
 
@@ -98,7 +98,7 @@ mod tests {
 
     fn judge(
         labels: Option<&[(&str, &str)]>,
-        holder: Option<&str>,
+        taken: Option<&str>,
         location: &str,
     ) -> Option<&'static str> {
         let mut workspace = Workspace::new(
@@ -115,7 +115,7 @@ mod tests {
                     .map(|(k, v)| (k.to_string(), v.to_string()))
                     .collect()
             }),
-            holder: holder.map(Into::into),
+            taken: taken.map(Into::into),
             locations: &["local".to_owned()],
         };
         CHECKS
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_workspace_needs_an_open_and_free_namespace_and_a_known_location() {
-        assert_eq!(judge(OPEN, Some("team"), "local"), None);
+        assert_eq!(judge(OPEN, None, "local"), None);
         assert_eq!(
             judge(None, None, "local"),
             Some(reasons::NAMESPACE_NOT_ENABLED)
@@ -141,9 +141,6 @@ mod tests {
             judge(OPEN, Some("older"), "local"),
             Some(reasons::NAMESPACE_TAKEN)
         );
-        assert_eq!(
-            judge(OPEN, Some("team"), "moon"),
-            Some(reasons::UNKNOWN_LOCATION)
-        );
+        assert_eq!(judge(OPEN, None, "moon"), Some(reasons::UNKNOWN_LOCATION));
     }
 }
