@@ -1,0 +1,58 @@
+//! The chart, without the Deployment that would run the operator in a pod.
+
+use anyhow::Context as _;
+use atelier_testkit::cluster::{SYSTEM, root};
+
+use crate::control_plane::ControlPlane;
+
+/// Installs all of the chart that the operator needs to work under its own rights: definitions, roles, policies.
+pub async fn install(cluster: &ControlPlane) -> anyhow::Result<()> {
+    let version = cluster
+        .admin()
+        .await?
+        .apiserver_version()
+        .await?
+        .git_version;
+    let chart = root().join("charts/atelier");
+    let chart = chart.to_str().context("the project's path is not text")?;
+    // Hooks belong to `helm uninstall`.
+    let args = [
+        "template",
+        "atelier",
+        chart,
+        "--namespace",
+        SYSTEM,
+        "--no-hooks",
+        "--kube-version",
+        &version,
+    ];
+    let rendered = cluster.tool("helm", &args, "")?;
+    let documents: Vec<_> = rendered
+        .split("\n---")
+        .filter(|one| !is_deployment(one))
+        .collect();
+    let namespace = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {SYSTEM}}}\n");
+    apply(cluster, &namespace)?;
+    apply(cluster, &documents.join("\n---"))?;
+    cluster.tool(
+        "kubectl",
+        &[
+            "wait",
+            "--for=condition=Established",
+            "--timeout=20s",
+            "crd",
+            "--all",
+        ],
+        "",
+    )?;
+    Ok(())
+}
+
+fn is_deployment(document: &str) -> bool {
+    document.lines().any(|line| line == "kind: Deployment")
+}
+
+fn apply(cluster: &ControlPlane, manifests: &str) -> anyhow::Result<()> {
+    let args = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+    cluster.tool("kubectl", &args, manifests).map(drop)
+}

@@ -1,0 +1,104 @@
+//! How a namespace stands: our custom resources and what was made for them, without what differs from one play to the
+//! next.
+
+mod difference;
+mod mask;
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use atelier_api::{ComputeTarget, RoleAssignment, Run, WebService, Workspace, labels};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::api::{DynamicObject, ListParams, TypeMeta};
+use kube::core::ApiResource;
+use kube::{Api, ResourceExt as _};
+use serde_json::Value;
+
+use crate::user::User;
+pub use difference::difference;
+use mask::Masks;
+
+/// What is there, by `Kind/name`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dump {
+    /// The objects, masked.
+    pub objects: BTreeMap<String, Value>,
+    /// The version of each object. Two dumps with the same versions are of the same moment, as far as anybody can tell.
+    pub versions: BTreeMap<String, String>,
+}
+
+fn kinds() -> [ApiResource; 13] {
+    [
+        ApiResource::erase::<Workspace>(&()),
+        ApiResource::erase::<RoleAssignment>(&()),
+        ApiResource::erase::<ComputeTarget>(&()),
+        ApiResource::erase::<Run>(&()),
+        ApiResource::erase::<WebService>(&()),
+        ApiResource::erase::<Secret>(&()),
+        ApiResource::erase::<ServiceAccount>(&()),
+        ApiResource::erase::<Role>(&()),
+        ApiResource::erase::<RoleBinding>(&()),
+        ApiResource::erase::<Deployment>(&()),
+        ApiResource::erase::<Service>(&()),
+        ApiResource::erase::<NetworkPolicy>(&()),
+        ApiResource::erase::<Pod>(&()),
+    ]
+}
+
+/// Looks at all of a namespace. Kinds are read one after the other, so a dump of a namespace in motion may never have
+/// been true; of one at rest it is.
+pub async fn dump(user: &User) -> anyhow::Result<Dump> {
+    let kinds = kinds();
+    let lists = kinds.iter().map(|kind| async move {
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(user.client.clone(), &user.namespace, kind);
+        let list = api.list(&ListParams::default()).await;
+        let list = list.with_context(|| format!("list {}", kind.plural))?;
+        // An item of a list does not say what it is.
+        let typed = move |mut object: DynamicObject| {
+            object.types = Some(TypeMeta {
+                api_version: kind.api_version.clone(),
+                kind: kind.kind.clone(),
+            });
+            (kind, object)
+        };
+        anyhow::Ok(list.items.into_iter().map(typed))
+    });
+    let lists = futures::future::try_join_all(lists).await?;
+    let all: Vec<_> = lists
+        .into_iter()
+        .flatten()
+        .filter(|(kind, object)| is_ours(kind, object))
+        .map(|(kind, object)| (format!("{}/{}", kind.kind, object.name_any()), object))
+        .collect();
+    let masks = Masks::new(&user.namespace, &all);
+    let versions = all
+        .iter()
+        .map(|(key, object)| (key.clone(), object.resource_version().unwrap_or_default()));
+    Ok(Dump {
+        versions: versions.collect(),
+        objects: all
+            .iter()
+            .map(|(key, object)| Ok((key.clone(), masks.apply(object)?)))
+            .collect::<anyhow::Result<_>>()?,
+    })
+}
+
+/// Ours: a custom resource, a child by label, or a child by owner. The pods of Deployments are the Deployments' own.
+fn is_ours(kind: &ApiResource, object: &DynamicObject) -> bool {
+    let owners = object.owner_references();
+    if owners.iter().any(|owner| owner.kind == "ReplicaSet") {
+        return false;
+    }
+    kind.group == "atelier.dev"
+        || object
+            .labels()
+            .get(labels::MANAGED_BY)
+            .is_some_and(|by| by == labels::MANAGER)
+        || owners
+            .iter()
+            .any(|owner| owner.api_version.starts_with("atelier.dev/"))
+}

@@ -1,0 +1,190 @@
+//! Takes out of an object what differs from one play to the next, and keeps what it says: an owner's uid becomes the
+//! owner's name, a digest the key it is of.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+const KEY_PREFIX: &[u8] = b"atl_";
+
+/// What is known of all objects together.
+pub struct Masks<'a> {
+    namespace: &'a str,
+    /// Names by uid.
+    uids: BTreeMap<String, &'a str>,
+    /// Where a key is, by its digest.
+    digests: BTreeMap<String, String>,
+}
+
+impl<'a> Masks<'a> {
+    /// Learns from all objects.
+    pub fn new(namespace: &'a str, all: &'a [(String, DynamicObject)]) -> Self {
+        let uids = all
+            .iter()
+            .filter_map(|(key, object)| Some((object.uid()?, key.as_str())));
+        let entries = all.iter().flat_map(|(key, object)| {
+            let data = object.data.get("data").and_then(Value::as_object);
+            data.into_iter()
+                .flatten()
+                .map(move |(name, value)| (key, name, value))
+        });
+        let keys = entries.filter_map(|(key, name, value)| {
+            let bytes = STANDARD.decode(value.as_str()?).ok()?;
+            bytes
+                .starts_with(KEY_PREFIX)
+                .then(|| (digest(&bytes), format!("{key} {name}")))
+        });
+        Self {
+            namespace,
+            uids: uids.collect(),
+            digests: keys.collect(),
+        }
+    }
+
+    /// The object without what differs from one play to the next.
+    pub fn apply(&self, object: &DynamicObject) -> anyhow::Result<Value> {
+        let mut value = serde_json::to_value(object)?;
+        let root = value.as_object_mut().context("no object")?;
+        let generation = object.metadata.generation;
+        let kind = object
+            .types
+            .as_ref()
+            .map(|t| t.kind.clone())
+            .unwrap_or_default();
+        if let Some(Value::Object(metadata)) = root.get_mut("metadata") {
+            for own in [
+                "uid",
+                "resourceVersion",
+                "generation",
+                "managedFields",
+                "namespace",
+                "creationTimestamp",
+            ] {
+                metadata.remove(own);
+            }
+        }
+        // What Kubernetes itself says of a pod or Deployment is full of names and times; the numbers matter.
+        let ours = root.get("apiVersion").is_some_and(is_group);
+        if !ours && let Some(Value::Object(status)) = root.get_mut("status") {
+            let kept = [
+                "phase",
+                "replicas",
+                "readyReplicas",
+                "updatedReplicas",
+                "availableReplicas",
+                "observedGeneration",
+            ];
+            status.retain(|name, _| kept.contains(&name.as_str()));
+        }
+        if kind == "Secret"
+            && let Some(Value::Object(data)) = root.get_mut("data")
+        {
+            data.iter_mut()
+                .for_each(|(_, value)| *value = self.secret(value));
+        }
+        self.walk(&mut value, generation);
+        Ok(value)
+    }
+
+    fn secret(&self, value: &Value) -> Value {
+        let bytes = value
+            .as_str()
+            .and_then(|text| STANDARD.decode(text).ok())
+            .unwrap_or_default();
+        if bytes.starts_with(KEY_PREFIX) {
+            return json!("<key>");
+        }
+        // A document: it holds digests and generations.
+        serde_json::from_slice(&bytes).unwrap_or_else(|_| json!(String::from_utf8_lossy(&bytes)))
+    }
+
+    fn walk(&self, value: &mut Value, generation: Option<i64>) {
+        match value {
+            Value::Object(fields) => self.fields(fields, generation),
+            Value::Array(items) => items
+                .iter_mut()
+                .for_each(|item| self.walk(item, generation)),
+            Value::String(text) => *text = self.text(text),
+            _ => {}
+        }
+    }
+
+    fn fields(&self, fields: &mut Map<String, Value>, generation: Option<i64>) {
+        for (name, value) in fields {
+            match name.as_str() {
+                "observedGeneration" => {
+                    *value = match value.as_i64() == generation {
+                        true => json!("== generation"),
+                        false => json!("!= generation"),
+                    }
+                }
+                "clusterIP" | "clusterIPs" | "nodeName" | "node" | "durationSeconds" => {
+                    *value = json!("<any>")
+                }
+                "fingerprint" => {
+                    *value = json!(self.fingerprint(value.as_str().unwrap_or_default()))
+                }
+                _ => self.walk(value, generation),
+            }
+        }
+    }
+
+    fn fingerprint(&self, text: &str) -> String {
+        let of = self
+            .digests
+            .iter()
+            .find(|(digest, _)| digest.starts_with(text));
+        of.map_or_else(|| "<of no key>".into(), |(_, key)| format!("<of {key}>"))
+    }
+
+    fn text(&self, text: &str) -> String {
+        if text.parse::<Timestamp>().is_ok() {
+            return "<time>".into();
+        }
+        if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            let of = self.digests.get(text);
+            return of.map_or_else(
+                || "<digest of no key>".into(),
+                |key| format!("<digest of {key}>"),
+            );
+        }
+        if is_uuid(text) {
+            let of = self.uids.get(text);
+            return of.map_or_else(
+                || "<uid of nothing here>".into(),
+                |key| format!("<uid of {key}>"),
+            );
+        }
+        text.replace(self.namespace, "<namespace>")
+    }
+}
+
+fn is_group(version: &Value) -> bool {
+    version
+        .as_str()
+        .is_some_and(|version| version.starts_with("atelier.dev/"))
+}
+
+fn is_uuid(text: &str) -> bool {
+    let mut parts = text.split('-');
+    [8, 4, 4, 4, 12].iter().all(|len| {
+        parts
+            .next()
+            .is_some_and(|part| part.len() == *len && part.bytes().all(|b| b.is_ascii_hexdigit()))
+    }) && parts.next().is_none()
+}
+
+/// SHA-256, in hexadecimal digits.
+pub fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

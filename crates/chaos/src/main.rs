@@ -1,0 +1,34 @@
+//! `atelier-chaos`: see the library.
+
+use std::process::ExitCode;
+
+use atelier_chaos::args::{Cli, Command};
+use clap::Parser as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: &Cli) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let work = async {
+        match cli.command {
+            Some(Command::Golden) | None => atelier_chaos::undisturbed(&cli.run).await,
+        }
+    };
+    // Whichever ends first drops the other, and with it the lab, its processes and its cluster.
+    tokio::select! {
+        done = work => done,
+        _ = terminate.recv() => anyhow::bail!("ended by SIGTERM"),
+        _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+    }
+}

@@ -1,0 +1,25 @@
+//! The scenarios, one a file.
+
+mod compute;
+mod roles;
+mod service;
+
+use crate::Scenario;
+
+/// All of them.
+pub static ALL: [&dyn Scenario; 3] = [&roles::Roles, &compute::Compute, &service::Service];
+
+/// Those of a name; all without one.
+pub fn named(name: Option<&str>) -> anyhow::Result<Vec<&'static dyn Scenario>> {
+    let chosen: Vec<_> = ALL
+        .into_iter()
+        .filter(|one| name.is_none_or(|name| one.name() == name))
+        .collect();
+    let known: Vec<_> = ALL.iter().map(|one| one.name()).collect();
+    anyhow::ensure!(
+        !chosen.is_empty(),
+        "no such scenario; there are: {}",
+        known.join(", ")
+    );
+    Ok(chosen)
+}
