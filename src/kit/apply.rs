@@ -307,6 +307,16 @@ impl Applier<'_> {
         }
     }
 
+    /// Deletes everything that an owner controls.
+    pub async fn delete_owned(&self, namespace: &str, owner: &str) -> Result<(), Error> {
+        for (key, seen) in self.children.owned_by(namespace, owner) {
+            if !seen.deleting {
+                self.delete(&key, &seen).await?;
+            }
+        }
+        Ok(())
+    }
+
     fn learn(&self, desired: &Desired, object: &DynamicObject) -> Result<Applied, Error> {
         let seen = self.remember(desired, object, Some(desired.hash))?;
         Ok(Applied {

@@ -36,7 +36,9 @@ pub async fn reconcile(assignment: Arc<RoleAssignment>, ctx: Arc<Ctx>) -> Result
         Admission::Shut(shut) => (Outcome::Rejected(shut.reason, shut.message), None),
         Admission::Admitted(workspace) => match validate::validate(assignment, &ctx.stores) {
             Err((reason, message)) => {
-                withdraw(assignment, &ctx).await?;
+                // A role that may no longer be given is taken back.
+                let owner = uid.as_deref().unwrap_or_default();
+                ctx.applier(MANAGER).delete_owned(&namespace, owner).await?;
                 (Outcome::Rejected(reason, message), None)
             }
             Ok(subject) => {
@@ -63,25 +65,11 @@ pub async fn reconcile(assignment: Arc<RoleAssignment>, ctx: Arc<Ctx>) -> Result
     Ok(look_again(next, contested.as_ref(), now))
 }
 
-/// A role that may no longer be given is taken back.
-async fn withdraw(assignment: &RoleAssignment, ctx: &Ctx) -> Result<(), Error> {
-    let namespace = assignment.namespace().unwrap_or_default();
-    for (key, seen) in ctx
-        .children
-        .owned_by(&namespace, &assignment.uid().unwrap_or_default())
-    {
-        ctx.applier(MANAGER).delete(&key, &seen).await?;
-    }
-    Ok(())
-}
-
 /// Takes back the role of an assignment that was deleted, at once: the garbage collector takes its time.
 pub async fn deleted(ctx: &Ctx, namespace: &str, uid: &str) {
-    for (key, seen) in ctx.children.owned_by(namespace, uid) {
-        if let Err(error) = ctx.applier(MANAGER).delete(&key, &seen).await
-            && !error.is_ordinary()
-        {
-            tracing::warn!(%error, "the garbage collector has to remove the binding of a deleted assignment");
-        }
+    if let Err(error) = ctx.applier(MANAGER).delete_owned(namespace, uid).await
+        && !error.is_ordinary()
+    {
+        tracing::warn!(%error, "the garbage collector has to remove the binding of a deleted assignment");
     }
 }

@@ -161,12 +161,8 @@ pub async fn admit(
         Gate::Opening | Gate::Terminating => Ok(Admission::Hold),
         Gate::NotEnabled(why) => Ok(shut(reasons::NAMESPACE_NOT_ENABLED, why)),
         Gate::Closed(why) => {
-            let applier = ctx.applier(manager);
-            for (key, seen) in ctx.children.owned_by(namespace, uid.unwrap_or_default()) {
-                if !seen.deleting {
-                    applier.delete(&key, &seen).await?;
-                }
-            }
+            let owner = uid.unwrap_or_default();
+            ctx.applier(manager).delete_owned(namespace, owner).await?;
             Ok(shut(reasons::WORKSPACE_MISSING, why))
         }
     }
