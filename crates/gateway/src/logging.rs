@@ -6,7 +6,10 @@ use std::{
 };
 
 use tracing_subscriber::{
-    Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    Layer as _,
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
 };
 
 use crate::args::LogFormat;
@@ -20,8 +23,13 @@ pub fn init(format: LogFormat, targets: &Targets) {
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
         LogFormat::Text => layer.boxed(),
     };
+    // kube's client (5.0) writes down, as a warning, the whole of an answer that it cannot read: the gateway's Secret.
+    // Its errors come to us as values too, without the text.
+    let targets = targets
+        .clone()
+        .with_target("kube_client::client", LevelFilter::OFF);
     let _ = tracing_subscriber::registry()
-        .with(layer.with_filter(targets.clone()))
+        .with(layer.with_filter(targets))
         .try_init();
 }
 
