@@ -3,150 +3,30 @@
 //! Fed by the watches and by the answers to our own writes, so that a decision never rests on a view that is older
 //! than what we wrote ourselves.
 
+mod past;
+mod seen;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use atelier_api::labels;
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt as _;
-use kube::api::DynamicObject;
-use serde_json::Value;
-
 use super::child::{ChildKey, ChildKind};
-use super::content::{self, ContentHash};
-use super::pod::PodView;
-
-/// What is known of one child.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    /// Its uid.
-    pub uid: String,
-    /// Its resourceVersion. Comparable: larger is later.
-    pub version: u64,
-    /// Hash of its normal form.
-    pub hash: ContentHash,
-    /// The desired hash this very version was written for. Differs from `hash` where this API server fills in a
-    /// default that we do not know; the pair is then accepted as equal.
-    pub written_for: Option<ContentHash>,
-    /// Kind, name and uid of the owner that controls it.
-    pub owner: Option<Owner>,
-    /// The workspace it belongs to, by its label.
-    pub workspace: Option<String>,
-    /// Whether it is being deleted.
-    pub deleting: bool,
-    /// What the controllers look at beyond identity and content.
-    pub view: View,
-}
-
-/// The owner that controls a child.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct Owner {
-    pub kind: String,
-    pub name: String,
-    pub uid: String,
-}
-
-/// What the controllers look at beyond identity and content.
-#[derive(Clone, Debug)]
-#[allow(missing_docs)]
-pub enum View {
-    Plain,
-    Deployment(DeploymentView),
-    Pod(Box<PodView>),
-}
-
-/// What of a Deployment the controllers look at.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DeploymentView {
-    /// Generation of the spec.
-    pub generation: i64,
-    /// Generation that the Deployment controller has seen.
-    pub observed_generation: i64,
-    /// Replicas there are, of any version.
-    pub replicas: i32,
-    /// Replicas of the current version.
-    pub updated: i32,
-    /// Replicas that are ready.
-    pub ready: i32,
-    /// Replicas that are available.
-    pub available: i32,
-}
-
-impl Seen {
-    /// Reads a live object. `None` if it lacks a uid or version, which no stored object does.
-    pub fn of(kind: ChildKind, object: &DynamicObject) -> Option<Self> {
-        let meta = &object.metadata;
-        let value = serde_json::to_value(object).ok()?;
-        let owner = meta
-            .owner_references
-            .iter()
-            .flatten()
-            .find(|o| o.controller == Some(true));
-        Some(Self {
-            uid: meta.uid.clone()?,
-            version: meta.resource_version.as_ref()?.parse().ok()?,
-            hash: content::hash(kind, &value),
-            written_for: None,
-            owner: owner.map(|o| Owner {
-                kind: o.kind.clone(),
-                name: o.name.clone(),
-                uid: o.uid.clone(),
-            }),
-            workspace: object.labels().get(labels::WORKSPACE).cloned(),
-            deleting: meta.deletion_timestamp.is_some(),
-            view: view(kind, value),
-        })
-    }
-
-    /// The pod, where this is one.
-    pub fn pod(&self) -> Option<&PodView> {
-        match &self.view {
-            View::Pod(pod) => Some(pod),
-            _ => None,
-        }
-    }
-}
-
-fn view(kind: ChildKind, value: Value) -> View {
-    match kind {
-        ChildKind::Pod => match serde_json::from_value::<Pod>(value) {
-            Ok(pod) => View::Pod(Box::new(PodView::of(&pod))),
-            Err(_) => View::Plain,
-        },
-        ChildKind::Deployment => {
-            let number = |pointer: &str| {
-                value
-                    .pointer(pointer)
-                    .and_then(Value::as_i64)
-                    .unwrap_or_default()
-            };
-            let count =
-                |name: &str| i32::try_from(number(&format!("/status/{name}"))).unwrap_or(i32::MAX);
-            View::Deployment(DeploymentView {
-                generation: number("/metadata/generation"),
-                observed_generation: number("/status/observedGeneration"),
-                replicas: count("replicas"),
-                updated: count("updatedReplicas"),
-                ready: count("readyReplicas"),
-                available: count("availableReplicas"),
-            })
-        }
-        _ => View::Plain,
-    }
-}
+use past::Past;
+pub use seen::{DeploymentView, Seen, View};
 
 #[derive(Default)]
 struct Inner {
-    namespaces: HashMap<String, BTreeMap<(ChildKind, String), Seen>>,
-    /// The uid a child last had, kept after it vanished from the watch: a child whose labels were taken away
-    /// vanishes too, and is still ours.
-    last_uid: HashMap<ChildKey, String>,
-    /// The version at which a child was last seen to be gone: the answer to our own write may come after word that
-    /// somebody has deleted what we wrote, and must not bring it back to mind.
-    gone: HashMap<ChildKey, u64>,
+    namespaces: Namespaces,
+    /// What was.
+    past: Past,
     /// Kinds that have been listed once; the empty namespace stands for the whole cluster.
     listed: HashSet<(ChildKind, String)>,
+}
+
+type Namespaces = HashMap<String, BTreeMap<(ChildKind, String), Seen>>;
+
+fn is_known(namespaces: &Namespaces, key: &ChildKey) -> bool {
+    let children = namespaces.get(&key.namespace);
+    children.is_some_and(|children| children.contains_key(&(key.kind, key.name.clone())))
 }
 
 /// What is known of all children.
@@ -174,18 +54,18 @@ impl Children {
 
     /// The uid a child has, or had before it vanished.
     pub fn last_uid(&self, key: &ChildKey) -> Option<String> {
-        self.read().last_uid.get(key).cloned()
+        self.read().past.uid(key).map(Into::into)
     }
 
     /// Takes in a live object, unless something later is known. Says whether it was news.
     pub fn observe(&self, key: &ChildKey, mut seen: Seen) -> bool {
         let mut inner = self.write();
-        if inner.gone.get(key).is_some_and(|gone| *gone > seen.version) {
+        if inner.past.is_gone_since(key, seen.version) {
             return false;
         }
         // Our labels alone make nobody's object ours: an owner does, or a write of our own.
         if seen.owner.is_some() || seen.written_for.is_some() {
-            inner.last_uid.insert(key.clone(), seen.uid.clone());
+            inner.past.is_ours(key, &seen.uid);
         }
         let children = inner.namespaces.entry(key.namespace.clone()).or_default();
         let id = (key.kind, key.name.clone());
@@ -214,11 +94,11 @@ impl Children {
     /// Takes in that a child is gone, as of `version`. Returns what was known of it.
     pub fn forget(&self, key: &ChildKey, version: u64) -> Option<Seen> {
         let mut inner = self.write();
-        if version < u64::MAX {
-            let gone = inner.gone.entry(key.clone()).or_default();
-            *gone = version.max(*gone);
-        }
-        let children = inner.namespaces.get_mut(&key.namespace)?;
+        let Inner {
+            namespaces, past, ..
+        } = &mut *inner;
+        past.vanished(key, version, |key| is_known(namespaces, key));
+        let children = namespaces.get_mut(&key.namespace)?;
         let id = (key.kind, key.name.clone());
         if children.get(&id)?.version > version {
             return None;
@@ -287,8 +167,7 @@ impl Children {
     /// Forgets a namespace for good.
     pub fn forget_namespace(&self, namespace: &str) {
         let mut inner = self.write();
-        inner.last_uid.retain(|key, _| key.namespace != namespace);
-        inner.gone.retain(|key, _| key.namespace != namespace);
+        inner.past.forget_namespace(namespace);
     }
 
     /// Forgets what there is in a namespace that is no longer watched, but not what was ours there. RoleBindings are

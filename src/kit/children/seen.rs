@@ -1,0 +1,131 @@
+//! One child as it was last seen.
+
+use atelier_api::labels;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
+use serde_json::Value;
+
+use crate::kit::child::ChildKind;
+use crate::kit::content::{self, ContentHash};
+use crate::kit::pod::PodView;
+
+/// What is known of one child.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Its uid.
+    pub uid: String,
+    /// Its resourceVersion. Comparable: larger is later.
+    pub version: u64,
+    /// Hash of its normal form.
+    pub hash: ContentHash,
+    /// The desired hash this very version was written for. Differs from `hash` where this API server fills in a
+    /// default that we do not know; the pair is then accepted as equal.
+    pub written_for: Option<ContentHash>,
+    /// Kind, name and uid of the owner that controls it.
+    pub owner: Option<Owner>,
+    /// The workspace it belongs to, by its label.
+    pub workspace: Option<String>,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// What the controllers look at beyond identity and content.
+    pub view: View,
+}
+
+/// The owner that controls a child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Owner {
+    pub kind: String,
+    pub name: String,
+    pub uid: String,
+}
+
+/// What the controllers look at beyond identity and content.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub enum View {
+    Plain,
+    Deployment(DeploymentView),
+    Pod(Box<PodView>),
+}
+
+/// What of a Deployment the controllers look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeploymentView {
+    /// Generation of the spec.
+    pub generation: i64,
+    /// Generation that the Deployment controller has seen.
+    pub observed_generation: i64,
+    /// Replicas there are, of any version.
+    pub replicas: i32,
+    /// Replicas of the current version.
+    pub updated: i32,
+    /// Replicas that are ready.
+    pub ready: i32,
+    /// Replicas that are available.
+    pub available: i32,
+}
+
+impl Seen {
+    /// Reads a live object. `None` if it lacks a uid or version, which no stored object does.
+    pub fn of(kind: ChildKind, object: &DynamicObject) -> Option<Self> {
+        let meta = &object.metadata;
+        let value = serde_json::to_value(object).ok()?;
+        let owner = meta
+            .owner_references
+            .iter()
+            .flatten()
+            .find(|o| o.controller == Some(true));
+        Some(Self {
+            uid: meta.uid.clone()?,
+            version: meta.resource_version.as_ref()?.parse().ok()?,
+            hash: content::hash(kind, &value),
+            written_for: None,
+            owner: owner.map(|o| Owner {
+                kind: o.kind.clone(),
+                name: o.name.clone(),
+                uid: o.uid.clone(),
+            }),
+            workspace: object.labels().get(labels::WORKSPACE).cloned(),
+            deleting: meta.deletion_timestamp.is_some(),
+            view: view(kind, value),
+        })
+    }
+
+    /// The pod, where this is one.
+    pub fn pod(&self) -> Option<&PodView> {
+        match &self.view {
+            View::Pod(pod) => Some(pod),
+            _ => None,
+        }
+    }
+}
+
+fn view(kind: ChildKind, value: Value) -> View {
+    match kind {
+        ChildKind::Pod => match serde_json::from_value::<Pod>(value) {
+            Ok(pod) => View::Pod(Box::new(PodView::of(&pod))),
+            Err(_) => View::Plain,
+        },
+        ChildKind::Deployment => {
+            let number = |pointer: &str| {
+                value
+                    .pointer(pointer)
+                    .and_then(Value::as_i64)
+                    .unwrap_or_default()
+            };
+            let count =
+                |name: &str| i32::try_from(number(&format!("/status/{name}"))).unwrap_or(i32::MAX);
+            View::Deployment(DeploymentView {
+                generation: number("/metadata/generation"),
+                observed_generation: number("/status/observedGeneration"),
+                replicas: count("replicas"),
+                updated: count("updatedReplicas"),
+                ready: count("readyReplicas"),
+                available: count("availableReplicas"),
+            })
+        }
+        _ => View::Plain,
+    }
+}
