@@ -9,7 +9,7 @@ mod status;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atelier_api::Run;
+use atelier_api::{ComputeTarget, Run};
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource as _, ResourceExt as _};
@@ -19,7 +19,7 @@ use crate::kit::child::{ChildKey, ChildKind};
 use crate::kit::children::Seen;
 use crate::kit::{self, Error};
 use crate::workspace::gate::{Admission, admit};
-use status::{Inputs, Place};
+use status::{Cancel, Inputs, Place};
 
 const MANAGER: &str = "atelier-run";
 /// How often a pod that is in the way, or a run that was lost, is looked at again.
@@ -41,7 +41,11 @@ pub async fn reconcile(run: Arc<Run>, ctx: Arc<Ctx>) -> Result<Action, Error> {
     let pods = ctx
         .children
         .owned_by(&namespace, uid.as_deref().unwrap_or_default());
-    if run.spec.cancel && !status::is_terminal(run) {
+    let canceled = match status::is_terminal(run) {
+        true => None,
+        false => canceled(run, &ctx, &place, &pods).await?,
+    };
+    if canceled.is_some() {
         cancel(&ctx, &pods).await?;
     }
     let views: Vec<_> = pods
@@ -51,6 +55,7 @@ pub async fn reconcile(run: Arc<Run>, ctx: Arc<Ctx>) -> Result<Action, Error> {
     let after = status::status(
         run,
         &Inputs {
+            cancel: canceled,
             place,
             pods: &views,
             now: (ctx.clock)(),
@@ -86,6 +91,33 @@ fn place(run: &Run, ctx: &Ctx, namespace: &str) -> Place {
     match ctx.board.notice(namespace, target, &run.name_any()) {
         Some(notice) => Place::Queued(notice),
         None => Place::Unknown,
+    }
+}
+
+/// Why the run is canceled, if it is. That its target is gone, once the run has begun, is for good, and must not rest on
+/// a view alone.
+async fn canceled(
+    run: &Run,
+    ctx: &Ctx,
+    place: &Place,
+    pods: &[(ChildKey, Seen)],
+) -> Result<Option<Cancel>, Error> {
+    if run.spec.cancel {
+        return Ok(Some(Cancel::Asked));
+    }
+    let begun = !pods.is_empty() || run.status.as_ref().is_some_and(|s| s.attempts > 0);
+    if !begun || !matches!(place, Place::NoTarget) {
+        return Ok(None);
+    }
+    let (target, namespace) = (
+        &run.spec.compute_target,
+        run.namespace().unwrap_or_default(),
+    );
+    let api: Api<ComputeTarget> = Api::namespaced(ctx.client.clone(), &namespace);
+    let what = format!("get ComputeTarget {target}");
+    match api.get_opt(target).await.map_err(Error::api(what))? {
+        None => Ok(Some(Cancel::TargetDeleted)),
+        Some(_) => Err(Error::Stale(format!("ComputeTarget {target}"))),
     }
 }
 

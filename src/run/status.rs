@@ -25,8 +25,19 @@ pub enum Place {
     Unknown,
 }
 
+/// Why a run is canceled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancel {
+    /// Its spec asks for it.
+    Asked,
+    /// It had begun, and its compute target was deleted.
+    TargetDeleted,
+}
+
 /// What a status rests on.
 pub struct Inputs<'a> {
+    /// Why the run is canceled, if it is.
+    pub cancel: Option<Cancel>,
     /// Where the run stands apart from its pods.
     pub place: Place,
     /// Its pods, by name.
@@ -87,7 +98,7 @@ pub fn status(run: &Run, inputs: &Inputs) -> RunStatus {
                 );
             }
             Some(Outcome::Lost(why)) => waits(run, &mut after, &before, inputs, Some(&why)),
-            None => lives(run, &mut after, pod),
+            None => lives(&mut after, inputs, pod),
         },
         None => waits(run, &mut after, &before, inputs, None),
     }
@@ -98,13 +109,14 @@ pub fn status(run: &Run, inputs: &Inputs) -> RunStatus {
 }
 
 /// The attempt lives.
-fn lives(run: &Run, after: &mut RunStatus, pod: &PodView) {
+fn lives(after: &mut RunStatus, inputs: &Inputs, pod: &PodView) {
     let main = pod.container(MAIN);
-    let (state, message) = if run.spec.cancel {
-        (
-            RunState::CancelRequested,
-            "the command was asked to end".to_owned(),
-        )
+    let (state, message) = if let Some(cancel) = inputs.cancel {
+        let why = match cancel {
+            Cancel::Asked => "the command was asked to end",
+            Cancel::TargetDeleted => "the compute target was deleted; the command was asked to end",
+        };
+        (RunState::CancelRequested, why.to_owned())
     } else if pod.deletion_requested.is_some() {
         (
             after.state.unwrap_or(RunState::Running),
@@ -152,9 +164,16 @@ fn waits(
         String::new()
     };
     let (state, message) = match &inputs.place {
-        _ if run.spec.cancel => {
+        _ if inputs.cancel.is_some() => {
             after.end_time = Some(Time(whole_second(inputs.now)));
-            (RunState::Canceled, "canceled as asked for".to_owned())
+            let why = match inputs.cancel {
+                Some(Cancel::TargetDeleted) => format!(
+                    "canceled: the compute target {} was deleted",
+                    run.spec.compute_target
+                ),
+                _ => "canceled as asked for".to_owned(),
+            };
+            (RunState::Canceled, why)
         }
         Place::Shut(shut) => (RunState::NotStarted, shut.message.clone()),
         Place::NoTarget => (RunState::NotStarted, no_target(run)),

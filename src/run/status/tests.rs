@@ -46,10 +46,15 @@ fn ended(code: i32) -> PodView {
 }
 
 fn tell(run: &Run, place: Place, pods: &[&PodView]) -> RunStatus {
+    tell_canceled(run, place, pods, run.spec.cancel.then_some(Cancel::Asked))
+}
+
+fn tell_canceled(run: &Run, place: Place, pods: &[&PodView], cancel: Option<Cancel>) -> RunStatus {
     let pods: Vec<_> = pods.iter().map(|pod| ("r-1-0", *pod)).collect();
     status(
         run,
         &Inputs {
+            cancel,
             place,
             pods: &pods,
             now: at(100),
@@ -152,6 +157,23 @@ fn a_lost_attempt_sends_the_run_back_to_the_queue() {
             .message
             .is_some_and(|m| m.starts_with("attempt 1 was lost"))
     );
+}
+
+#[test]
+fn a_run_whose_target_was_deleted_is_canceled_when_its_pod_is_gone() {
+    let begun = RunStatus {
+        attempts: 1,
+        ..RunStatus::default()
+    };
+    let gone = Some(Cancel::TargetDeleted);
+    let one = run(false, Some(begun));
+    let running = pod(None, ContainerView::default());
+    let ending = tell_canceled(&one, Place::NoTarget, &[&running], gone);
+    assert_eq!(ending.state, Some(RunState::CancelRequested));
+    let over = tell_canceled(&one, Place::NoTarget, &[], gone);
+    assert_eq!(over.state, Some(RunState::Canceled));
+    let message = over.message.unwrap_or_default();
+    assert!(message.contains("target t was deleted"), "{message}");
 }
 
 #[test]

@@ -3,76 +3,20 @@
 //! Not server-side apply: that leaves what others added (docs/design/drift.md). Every write but a creation carries
 //! the version it was decided on; a conflict means to look again.
 
-use atelier_api::labels;
+mod decide;
+
 use jiff::Timestamp;
+use kube::Client;
 use kube::api::{DeleteParams, DynamicObject, PostParams, Preconditions};
-use kube::{Client, ResourceExt as _};
+use kube::core::Status;
 
 use super::child::{ChildKey, ChildKind, Desired};
 use super::children::{Children, Seen};
 use super::contest::{Contests, Verdict};
 use super::error::{Error, status_code};
 use crate::leader::Claim;
-
-/// What is to be done about a child.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// It is as it should be.
-    Keep,
-    /// It is not there.
-    Create,
-    /// It differs.
-    Replace,
-    /// It goes away by itself; look again when it is gone.
-    Wait,
-}
-
-/// Decides by what is known.
-pub fn decide(desired: &Desired, seen: Option<&Seen>) -> Decision {
-    match seen {
-        None => Decision::Create,
-        Some(seen) if seen.deleting => Decision::Wait,
-        Some(seen) if seen.hash == desired.hash || seen.written_for == Some(desired.hash) => {
-            Decision::Keep
-        }
-        Some(_) => Decision::Replace,
-    }
-}
-
-/// Whether a live object is ours: the uid we last knew, or an owner reference to the owner's uid. Taking our labels
-/// away does not make it foreign.
-fn is_ours(seen: &Seen, last_uid: Option<&str>, owner_uid: Option<&str>) -> bool {
-    let owned = seen
-        .owner
-        .as_ref()
-        .is_some_and(|owner| Some(owner.uid.as_str()) == owner_uid);
-    owned || Some(seen.uid.as_str()) == last_uid
-}
-
-/// Whether a live object is our own binding, which has no owner to know it by, without its labels: what a binding
-/// refers to cannot be changed, and nobody else binds anything to that role.
-fn is_same_role(desired: &Desired, live: &DynamicObject) -> bool {
-    let unowned = desired.object.metadata.owner_references.is_none();
-    let role = desired.object.data.get("roleRef");
-    unowned && role.is_some() && role == live.data.get("roleRef")
-}
-
-/// Whether a live object belongs to an earlier object of the owner's kind and name.
-fn is_predecessors(seen: &Seen, desired: &Desired) -> bool {
-    let wanted = desired
-        .object
-        .metadata
-        .owner_references
-        .iter()
-        .flatten()
-        .next();
-    seen.owner
-        .as_ref()
-        .zip(wanted)
-        .is_some_and(|(owner, wanted)| {
-            owner.kind == wanted.kind && owner.name == wanted.name && owner.uid != wanted.uid
-        })
-}
+pub use decide::unowned_id;
+use decide::{Decision, decide, is_contestable, is_ours, is_predecessors, is_same_role, owner_id};
 
 /// Writes children, for as long as we are the leader.
 pub struct Applier<'a> {
@@ -352,39 +296,15 @@ impl Applier<'_> {
     }
 }
 
-/// Pods come and go: evicted, preempted, lost with their node. That is nobody's insistence.
-fn is_contestable(kind: ChildKind) -> bool {
-    kind != ChildKind::Pod
-}
-
-/// Whose contest it is: the owner's uid or, of what is to outlive its workspace, the workspace's name.
-fn owner_id(desired: &Desired) -> String {
-    let owners = desired.object.metadata.owner_references.as_deref();
-    match owners.and_then(|all| all.first()) {
-        Some(owner) => owner.uid.clone(),
-        None => {
-            let labels = desired.object.labels();
-            let workspace = labels.get(labels::WORKSPACE).map(String::as_str);
-            unowned_id(&desired.key.namespace, workspace.unwrap_or_default())
-        }
-    }
-}
-
-/// Stands for a workspace as the owner of children that are to outlive it.
-pub fn unowned_id(namespace: &str, workspace: &str) -> String {
-    format!("{namespace}/{workspace}")
-}
-
 /// 422 and 403 by content (quota, admission) are the user's to mend; 403 by rights is ours.
 fn refused_or_api(key: &ChildKey, what: &str, error: kube::Error) -> Error {
     if let kube::Error::Api(status) = &error {
-        let by_rights = status.code == 403 && status.message.contains("cannot");
-        let terminating = status.code == 403 && status.message.contains("being terminated");
-        if status.code == 422
-            || status.code == 400
-            || status.code == 413
-            || (status.code == 403 && !by_rights && !terminating)
-        {
+        let by_content = match status.code {
+            400 | 413 | 422 => true,
+            403 => !is_by_rights(status) && !is_terminating(status),
+            _ => false,
+        };
+        if by_content {
             return Error::Refused {
                 key: key.clone(),
                 code: status.code,
@@ -395,63 +315,15 @@ fn refused_or_api(key: &ChildKey, what: &str, error: kube::Error) -> Error {
     Error::api(format!("{what} {key}"))(error)
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
+/// The API server tells a missing right by its sentence only (`User "u" cannot create resource …`).
+fn is_by_rights(status: &Status) -> bool {
+    status.message.contains(": User \"") && status.message.contains("\" cannot ")
+}
 
-    use super::*;
-
-    fn secret(data: &str) -> serde_json::Value {
-        json!({"apiVersion": "v1", "kind": "Secret", "data": {"a": data}, "metadata": {
-            "name": "a", "namespace": "n", "uid": "u", "resourceVersion": "1",
-            "ownerReferences": [{"apiVersion": "v1", "kind": "K", "name": "o", "uid": "owner", "controller": true}]}})
-    }
-
-    fn desired(data: &str) -> Desired {
-        Desired::new(ChildKind::Secret, &secret(data)).expect("a named object")
-    }
-
-    fn seen(data: &str) -> Seen {
-        let object = serde_json::from_value(secret(data)).expect("an object");
-        Seen::of(ChildKind::Secret, &object).expect("uid and version")
-    }
-
-    #[test]
-    fn an_equal_child_is_kept_and_a_different_one_replaced() {
-        assert_eq!(decide(&desired("x"), Some(&seen("x"))), Decision::Keep);
-        assert_eq!(decide(&desired("x"), Some(&seen("y"))), Decision::Replace);
-        assert_eq!(decide(&desired("x"), None), Decision::Create);
-    }
-
-    #[test]
-    fn what_the_server_made_of_our_own_write_is_accepted() {
-        let written = Seen {
-            written_for: Some(desired("x").hash),
-            ..seen("y")
-        };
-        assert_eq!(decide(&desired("x"), Some(&written)), Decision::Keep);
-        assert_eq!(decide(&desired("z"), Some(&written)), Decision::Replace);
-    }
-
-    #[test]
-    fn a_child_that_goes_away_is_waited_for() {
-        assert_eq!(
-            decide(
-                &desired("x"),
-                Some(&Seen {
-                    deleting: true,
-                    ..seen("x")
-                })
-            ),
-            Decision::Wait
-        );
-    }
-
-    #[test]
-    fn ours_is_the_known_uid_or_the_owners_uid_and_nothing_else() {
-        assert!(is_ours(&seen("x"), None, Some("owner")));
-        assert!(is_ours(&seen("x"), Some("u"), Some("another")));
-        assert!(!is_ours(&seen("x"), Some("v"), Some("another")));
-        assert!(!is_ours(&seen("x"), None, None));
-    }
+/// The namespace is on its way out, and all in it.
+fn is_terminating(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes
+        .into_iter()
+        .any(|cause| cause.reason == "NamespaceTerminating")
 }
