@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 pub mod access;
+pub mod apiproxy;
 pub mod audit;
 pub mod cluster;
 pub mod load;
