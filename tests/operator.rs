@@ -9,6 +9,8 @@ mod access;
 mod any;
 #[path = "operator/conflict.rs"]
 mod conflict;
+#[path = "operator/contest.rs"]
+mod contest;
 #[path = "operator/crds.rs"]
 mod crds;
 #[path = "operator/drift.rs"]
@@ -19,7 +21,11 @@ mod ending;
 mod input;
 #[path = "operator/kubectl.rs"]
 mod kubectl;
+#[path = "operator/leadership.rs"]
+mod leadership;
 #[path = "operator/rights.rs"]
 mod rights;
+#[path = "operator/trail.rs"]
+mod trail;
 #[path = "operator/workspace.rs"]
 mod workspace;

@@ -46,8 +46,18 @@ create - serviceaccounts token - - no
 update admissionregistration.k8s.io validatingadmissionpolicies - - - no
 # in its own namespace
 create coordination.k8s.io leases - - atelier-system yes
+get coordination.k8s.io leases - atelier-operator atelier-system yes
 update coordination.k8s.io leases - atelier-operator atelier-system yes
+patch coordination.k8s.io leases - atelier-operator atelier-system no
+delete coordination.k8s.io leases - atelier-operator atelier-system no
 update coordination.k8s.io leases - another atelier-system no
+# A standby watches the one lease, by name.
+list coordination.k8s.io leases - atelier-operator atelier-system yes
+watch coordination.k8s.io leases - atelier-operator atelier-system yes
+watch coordination.k8s.io leases - another atelier-system no
+list coordination.k8s.io leases - - atelier-system no
+watch coordination.k8s.io leases - - atelier-system no
+watch coordination.k8s.io leases - atelier-operator team no
 get - secrets - - atelier-system no
 create - pods - - atelier-system no
 # in a workspace's namespace
@@ -90,7 +100,7 @@ TABLE
 }
 
 # Everything that the chart makes, hooks too, as JSON.
-objects() { rendered --set replicas=2 | kubectl create --dry-run=client -o json -f - | jq -s .; }
+objects() { rendered | kubectl create --dry-run=client -o json -f - | jq -s .; }
 
 hooks() { helm get hooks atelier -n atelier-system | kubectl create --dry-run=client -o json -f -; }
 

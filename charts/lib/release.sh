@@ -21,6 +21,8 @@ left_over() {
   helm list -aq -n atelier-system
 }
 
+budgets() { kubectl get poddisruptionbudgets -n atelier-system -o name; }
+
 five_definitions() { [[ $(kubectl get crd -o name | grep -c '\.atelier\.dev$') == 5 ]]; }
 
 no_finalizers() {
@@ -30,7 +32,10 @@ no_finalizers() {
 
 release() {
   heading "The release later on"
-  check "an upgrade to two replicas" helm upgrade atelier "$chart" -n atelier-system --set replicas=2 --wait --timeout 60s
+  check "an upgrade to a single replica" helm upgrade atelier "$chart" -n atelier-system --set replicas=1 --wait --timeout 60s
+  check "takes the budget away" nothing budgets
+  check "and one back to two" helm upgrade atelier "$chart" -n atelier-system --reset-values --wait --timeout 60s
+  check "brings it back" kubectl get poddisruptionbudget atelier-operator -n atelier-system
   check "does not empty the aggregated roles" kubectl auth can-i create roleassignments.atelier.dev --as=owner -n team
   refused "a second release" "cannot be imported into the current release" helm install another "$chart" -n team
   check "uninstalls (without its hook)" helm uninstall atelier -n atelier-system --no-hooks --wait --timeout 60s

@@ -53,21 +53,33 @@ names_are_strings() {
   nothing sed -nE '/(namespace|instance|priorityClassName): (2024|1e3|7)$/p' "$work/numbers"
 }
 
+replicas_are() { # COUNT OPTIONS...
+  local count=$1
+  shift
+  rendered "$@" | grep -qx "  replicas: $count"
+}
+
+is_not_spread() { ! rendered "$@" | grep -q topologySpreadConstraints; }
+
+two_are_kept_apart() { has_kind PodDisruptionBudget && ! is_not_spread; }
+
 nothing_is_taken_for_the_operators() {
-  ! rendered --set replicas=2 | grep 'managed-by: *"\?atelier'
+  ! rendered | grep 'managed-by: *"\?atelier'
 }
 
 render() {
   heading "Rendering"
   check "helm lint --strict" helm lint --strict "$chart"
   check "with the defaults" rendered
-  check "with everything set" rendered --set replicas=2,priorityClassName=high \
+  check "with everything set" rendered --set replicas=3,priorityClassName=high \
     --set-string image.tag=1,gateway.image.tag=2 \
     --set 'locations={local,eu-west}' --set-json 'nodeSelector={"a":"b"},tolerations=[{"operator":"Exists"}]' \
     --set-json 'imagePullSecrets=[{"name":"pull"}],podAnnotations={"a/b":"c"},podLabels={"d":"e"}' \
     --set-json 'affinity={"nodeAffinity":{}}' --set image.pullPolicy=Always,workloads.pullPolicy=Never
-  check "a budget for two replicas" has_kind PodDisruptionBudget --set replicas=2
-  check "none for one" has_no_kind PodDisruptionBudget
+  check "two replicas, unless told otherwise" replicas_are 2
+  check "spread over nodes, with a budget" two_are_kept_apart
+  check "a single one has no budget" has_no_kind PodDisruptionBudget --set replicas=1
+  check "and is not spread" is_not_spread --set replicas=1
   check "crds.install=false leaves the definitions out" has_no_kind CustomResourceDefinition --set crds.install=false
   check "cleanup.enabled=false leaves the Job out" has_no_kind Job --set cleanup.enabled=false
   check "no object passes for one of the operator's" nothing_is_taken_for_the_operators

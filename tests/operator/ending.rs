@@ -185,8 +185,7 @@ async fn what_is_done_while_the_operator_is_down_is_made_good() {
         wanted.push(eventually(QUICK, &sentence, async || form(&ns, kind, name).await).await);
     }
 
-    let before = operator::restarts(&ns.cluster).await;
-    let killed = operator::kill(&ns.cluster).await;
+    let away = operator::away(&ns.cluster).await;
     namespace_goes(&going).await;
     let merge = async |kind: &str, name: &str, patch: Value| {
         let patch = Patch::Merge(patch);
@@ -214,8 +213,8 @@ async fn what_is_done_while_the_operator_is_down_is_made_good() {
         .await
         .unwrap();
     ns.delete::<RoleAssignment>("leaves").await;
-    operator::leads_again(&ns.cluster, before).await;
-    drop(killed);
+    away.back().await;
+    drop(away);
 
     for ((kind, name), wanted) in edited.into_iter().zip(wanted) {
         eventually(

@@ -1,10 +1,17 @@
 //! What the operator itself may do, and what it may not.
 
-use atelier_testkit::{Cluster, Subject, TestNamespace, operator};
-use kube::api::{Patch, PatchParams, PostParams};
+use atelier_api::{RoleAssignment, WebService, Workspace};
+use atelier_testkit::namespace::{QUICK, SLOW};
+use atelier_testkit::wait::check;
+use atelier_testkit::{Cluster, Subject, TestNamespace, eventually, manifest, operator};
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::any::{self, refusal};
+use crate::trail::Trail;
 
 const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
 const READS: [&str; 3] = ["get", "list", "watch"];
@@ -216,4 +223,64 @@ async fn in_a_workspaces_namespace_the_operator_binds_its_own_roles_only_and_its
         403
     );
     ns.finish().await;
+}
+
+/// Makes all that a workspace has, but pods.
+async fn furnished(prefix: &str) -> TestNamespace {
+    let ns = TestNamespace::open(prefix).await;
+    ns.create::<Workspace>(manifest::workspace("team")).await;
+    ns.create::<RoleAssignment>(manifest::role("reader", "Reader", "ann"))
+        .await;
+    let mut service = manifest::service("model");
+    service["spec"]["replicas"] = json!(0);
+    ns.create::<WebService>(service).await;
+    ns.ready::<WebService>("model", QUICK).await;
+    ns.ready::<RoleAssignment>("reader", QUICK).await;
+    ns
+}
+
+async fn namespace_goes(ns: &TestNamespace) {
+    let api: Api<Namespace> = Api::all(ns.cluster.client.clone());
+    api.delete(&ns.name, &DeleteParams::background())
+        .await
+        .unwrap();
+    eventually(SLOW, "the namespace is gone", async || {
+        let left = api.get_opt(&ns.name).await.map_err(|e| e.to_string())?;
+        check(left.is_none(), "it is there")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn from_its_first_day_to_its_last_a_workspace_costs_the_operator_no_refusal() {
+    let _running = operator::undisturbed().await;
+    let trail = Trail::from_now(&Cluster::shared().await);
+    // One that is taken down in order, and one whose namespace goes with all that is in it.
+    let in_order = async {
+        let ns = furnished("life-order").await;
+        ns.delete::<Workspace>("team").await;
+        ns.gone::<Workspace>("team", None, QUICK).await;
+        // What it was allowed there it gives up last.
+        ns.gone::<RoleBinding>("atelier-workspace-manager", None, QUICK)
+            .await;
+        namespace_goes(&ns).await;
+        ns
+    };
+    let at_once = async {
+        let ns = furnished("life-once").await;
+        namespace_goes(&ns).await;
+        ns
+    };
+    let (first, second) = tokio::join!(in_order, at_once);
+    for ns in [first, second] {
+        let mut failed = trail.requests();
+        failed.retain(|r| [&r.namespace, &r.name].contains(&&ns.name) && r.code >= 400);
+        // That nothing new is let into a namespace on its way out is nobody's missing right.
+        failed.retain(|r| !r.message.contains("because it is being terminated"));
+        let with = |code| failed.iter().filter(|r| r.code == code).count();
+        println!("refusals: {}: {} conflicts", ns.name, with(409));
+        assert_eq!(with(403), 0, "{failed:#?}");
+        assert!(with(409) <= 5, "{failed:#?}");
+        assert!(failed.len() <= 10, "{failed:#?}");
+    }
 }

@@ -4,14 +4,20 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config, ResourceExt as _};
+use kube::{Client, Config, ResourceExt as _};
+
+use crate::namespace::SLOW;
+use crate::operator;
+use crate::wait::eventually;
 
 /// Where Atelier is installed.
 pub const SYSTEM: &str = "atelier-system";
 /// Who the operator is to the API server.
 pub const OPERATOR: &str = "system:serviceaccount:atelier-system:atelier-operator";
+
+/// Selects its replicas' pods.
+pub const OPERATORS: &str = "app.kubernetes.io/component=operator";
 
 /// The cluster that tests run on.
 #[derive(Clone)]
@@ -84,38 +90,25 @@ impl Cluster {
         self.kubeconfig.with_file_name("audit.log")
     }
 
-    /// The operator's pod.
+    /// The operator's pod that leads; waits until there is one.
     pub async fn operator(&self) -> Pod {
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), SYSTEM);
-        let ours = ListParams::default().labels("app.kubernetes.io/component=operator");
-        pods.list(&ours)
-            .await
-            .unwrap()
-            .items
-            .into_iter()
-            .next()
-            .expect("the operator has a pod")
+        eventually(SLOW, "an operator leads", async || {
+            operator::leader(self).await
+        })
+        .await
     }
 
-    /// SIGKILL to the operator's process, by its id. Says whether there was one to kill.
-    pub async fn kill_operator(&self) -> bool {
-        let status = self.operator().await.status.unwrap_or_default();
-        let container = status
-            .container_statuses
-            .and_then(|all| all.into_iter().next());
-        let Some(id) = container.and_then(|c| c.state?.running.and(c.container_id)) else {
-            return false;
-        };
-        let id = id.trim_start_matches("containerd://");
+    /// SIGKILL to the leader's process, by its id. Returns its pod, if there was a process to kill.
+    pub async fn kill_operator(&self) -> Option<Pod> {
+        let pod = self.operator().await;
+        let id = operator::container_id(&pod)?;
         let (_, tasks) = self.exec(&["ctr", "-n", "k8s.io", "tasks", "list"]);
-        let line = tasks.lines().find(|line| line.starts_with(id));
-        let Some(pid) = line.and_then(|line| line.split_whitespace().nth(1)) else {
-            return false;
-        };
-        self.exec(&["kill", "-KILL", pid]).0
+        let line = tasks.lines().find(|line| line.starts_with(&id))?;
+        let pid = line.split_whitespace().nth(1)?;
+        self.exec(&["kill", "-KILL", pid]).0.then_some(pod)
     }
 
-    /// Name of the operator's pod.
+    /// Name of the pod that leads.
     pub async fn operator_name(&self) -> String {
         self.operator().await.name_any()
     }
