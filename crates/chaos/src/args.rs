@@ -74,7 +74,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub list: bool,
     /// Write the outcome as JSON.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub report: Option<PathBuf>,
 }
 

@@ -17,6 +17,7 @@ use kube::core::ApiResource;
 use kube::{Api, ResourceExt as _};
 use serde_json::Value;
 
+use crate::trail;
 use crate::user::User;
 pub use difference::difference;
 use mask::Masks;
@@ -28,6 +29,8 @@ pub struct Dump {
     pub objects: BTreeMap<String, Value>,
     /// The version of each object. Two dumps with the same versions are of the same moment, as far as anybody can tell.
     pub versions: BTreeMap<String, String>,
+    /// The keys that stand in Secrets, as they are, by `Secret entry`.
+    pub keys: BTreeMap<String, String>,
 }
 
 fn kinds() -> [ApiResource; 13] {
@@ -78,8 +81,12 @@ pub async fn dump(user: &User) -> anyhow::Result<Dump> {
     let versions = all
         .iter()
         .map(|(key, object)| (key.clone(), object.resource_version().unwrap_or_default()));
+    let secrets = all.iter().filter(|(key, _)| key.starts_with("Secret/"));
     Ok(Dump {
         versions: versions.collect(),
+        keys: secrets
+            .flat_map(|(_, object)| trail::keys(&object.name_any(), &object.data))
+            .collect(),
         objects: all
             .iter()
             .map(|(key, object)| Ok((key.clone(), masks.apply(object)?)))

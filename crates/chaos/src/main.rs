@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use atelier_chaos::args::{Cli, Command};
+use atelier_chaos::session;
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -21,8 +22,9 @@ async fn main() -> ExitCode {
 async fn run(cli: &Cli) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let work = async {
-        match cli.command {
-            Some(Command::Golden) | None => atelier_chaos::undisturbed(&cli.run).await,
+        match &cli.command {
+            Some(Command::Golden) => session::undisturbed(&cli.run).await,
+            None => session::disturb(&cli.run).await,
         }
     };
     // Whichever ends first drops the other, and with it the lab, its processes and its cluster.

@@ -97,5 +97,13 @@ async fn play(stage: &Stage<'_>) -> anyhow::Result<()> {
             user.nodes_are("cpu", 0).await
         })
         .await?;
+    stage
+        .step("the target is deleted under a run", async {
+            user.create::<Run>(run("e", "cpu", "true")).await?;
+            user.run_is("e", RunState::Running).await?;
+            user.delete::<ComputeTarget>("cpu").await?;
+            user.run_is("e", RunState::Canceled).await
+        })
+        .await?;
     stage.settled("end").await
 }

@@ -1,0 +1,103 @@
+//! Makes a plan's disturbance out of rules of the proxy that stands between the operator and the API server.
+
+mod armed;
+mod rules;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use atelier_testkit::apiproxy::{Mark, Proxy};
+use serde_json::Value;
+
+use crate::plan::{Event, Plan};
+use crate::schedule::Moments;
+use crate::trail::{Request, effective_writes};
+use crate::{Lab, Operator};
+pub use armed::Armed;
+
+/// Stands between the operator and the API server.
+pub struct Disturber {
+    proxy: Proxy,
+    /// How the operator gets here.
+    pub kubeconfig: PathBuf,
+}
+
+impl Disturber {
+    /// Lets everything through.
+    pub async fn start(lab: &Lab) -> anyhow::Result<Self> {
+        let proxy = Proxy::start(&lab.cluster.kubeconfig).await;
+        let kubeconfig = lab.folder.join("proxy.kubeconfig");
+        proxy.write_kubeconfig(&lab.token, &kubeconfig);
+        Ok(Self { proxy, kubeconfig })
+    }
+
+    /// Whom a plan kills, and starts again.
+    pub fn aim_at(&self, operator: &Arc<Operator>) {
+        let operator = operator.clone();
+        self.proxy.on_kill(Box::new(move || {
+            if let Err(error) = operator.restart() {
+                eprintln!("the operator does not start again: {error:#}");
+            }
+        }));
+    }
+
+    /// This moment.
+    pub fn now(&self) -> Mark {
+        self.proxy.trail().mark()
+    }
+
+    /// What the operator has asked since a moment, in one namespace.
+    pub fn trail(&self, namespace: &str, from: Mark) -> Vec<Request> {
+        let entries = self
+            .proxy
+            .trail()
+            .entries_since(from, |entry| entry.namespace == namespace);
+        entries
+            .iter()
+            .map(|entry| Request {
+                verb: entry.verb.to_string(),
+                resource: match entry.subresource.as_str() {
+                    "" => entry.resource.clone(),
+                    sub => format!("{}/{sub}", entry.resource),
+                },
+                name: entry.name.clone(),
+                uid: entry.preconditions.uid.clone(),
+                version: entry.preconditions.resource_version.clone(),
+                sent: entry.body.clone().unwrap_or(Value::Null),
+                status: entry.upstream_status,
+                fault: entry.fault(),
+                effective: entry.effective,
+            })
+            .collect()
+    }
+
+    /// Where a play in a namespace could have been disturbed.
+    pub fn moments(&self, namespace: &str, from: Mark) -> Moments {
+        let about = |resource: &str, ns: &str, name: &str| match resource {
+            "namespaces" => name == namespace,
+            _ => ns == namespace,
+        };
+        let frames = self.proxy.trail().frames_since(from, |frame| {
+            frame.event.is_change() && about(&frame.resource, &frame.namespace, &frame.name)
+        });
+        let events = frames.iter().map(|frame| Event {
+            resource: frame.resource.clone(),
+            kind: format!("{:?}", frame.event).to_lowercase(),
+        });
+        Moments {
+            events: events.collect(),
+            writes: effective_writes(&self.trail(namespace, from)),
+        }
+    }
+
+    /// Puts a plan into force, until what is returned is dropped.
+    pub fn arm<'a>(
+        &'a self,
+        plan: &Plan,
+        namespace: &str,
+        operator: &Arc<Operator>,
+    ) -> anyhow::Result<Armed<'a>> {
+        self.proxy.trail().clear();
+        Armed::new(self, plan, namespace, operator)
+    }
+}

@@ -1,0 +1,178 @@
+//! Plays plans, one after the other, on one operator behind the proxy.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use kube::Client;
+
+use crate::disturber::{Armed, Disturber};
+use crate::dump::{Dump, difference};
+use crate::golden::{Recorder, play};
+use crate::oracle::{Account, judge};
+use crate::plan::Plan;
+use crate::replay::Replay;
+use crate::report::{Outcome, Verdict};
+use crate::schedule::Moments;
+use crate::{Lab, Operator, Scenario, scenarios};
+
+const STARTS: Duration = Duration::from_secs(30);
+
+/// What undisturbed plays of a scenario showed.
+pub struct Golden {
+    marks: BTreeMap<String, Dump>,
+    account: Account,
+    /// Where it can be disturbed.
+    pub moments: Moments,
+}
+
+/// Plays plans.
+pub struct Runner {
+    admin: Client,
+    disturber: Disturber,
+    operator: Arc<Operator>,
+    plays: AtomicUsize,
+    golden: BTreeMap<&'static str, Golden>,
+}
+
+impl Runner {
+    /// An operator that leads, behind a proxy that disturbs nothing yet.
+    pub async fn start(lab: &Lab) -> anyhow::Result<Self> {
+        let disturber = Disturber::start(lab).await?;
+        let operator = Arc::new(lab.operator("operator-0", &disturber.kubeconfig)?);
+        disturber.aim_at(&operator);
+        operator.start()?;
+        operator.leading(STARTS).await?;
+        Ok(Self {
+            admin: lab.cluster.admin().await?,
+            disturber,
+            operator,
+            plays: AtomicUsize::new(0),
+            golden: BTreeMap::new(),
+        })
+    }
+
+    /// Plays a scenario twice without disturbing it, and learns what it does.
+    pub async fn learn(&mut self, scenario: &'static dyn Scenario) -> anyhow::Result<&Golden> {
+        let first = self.undisturbed(scenario).await?;
+        let second = self.undisturbed(scenario).await?;
+        for (mark, stands) in &first.marks {
+            let lines = difference(stands, &second.marks[mark]);
+            anyhow::ensure!(
+                lines.is_empty(),
+                "{}: two undisturbed plays differ at {mark}: {lines:?}",
+                scenario.name()
+            );
+        }
+        let golden = Golden {
+            moments: first.moments.and(&second.moments),
+            account: first.account.or(second.account),
+            marks: first.marks,
+        };
+        self.golden.insert(scenario.name(), golden);
+        Ok(&self.golden[scenario.name()])
+    }
+
+    async fn undisturbed(&self, scenario: &dyn Scenario) -> anyhow::Result<Golden> {
+        let namespace = self.namespace(scenario);
+        let from = self.disturber.now();
+        let recorder = Recorder::default();
+        play(scenario, &self.admin, &namespace, &recorder)
+            .await
+            .with_context(|| format!("{}, undisturbed", scenario.name()))?;
+        let trail = self.disturber.trail(&namespace, from);
+        let account = Account::of(&trail);
+        let wrong = judge(&account, &trail);
+        anyhow::ensure!(
+            wrong.is_empty(),
+            "{}, undisturbed: {}",
+            scenario.name(),
+            wrong.join("; ")
+        );
+        Ok(Golden {
+            marks: recorder.into_parts().0,
+            moments: self.disturber.moments(&namespace, from),
+            account,
+        })
+    }
+
+    /// Plays a plan; once more, if its moment did not come.
+    pub async fn play(&self, plan: &Plan) -> anyhow::Result<Outcome> {
+        let scenario = scenarios::named(Some(&plan.scenario))?[0];
+        let golden = self
+            .golden
+            .get(scenario.name())
+            .context("the scenario was not learnt")?;
+        let begun = Instant::now();
+        let mut verdict = self.once(plan, scenario, golden).await?;
+        if verdict == Verdict::Missed {
+            verdict = self.once(plan, scenario, golden).await?;
+        }
+        Ok(Outcome {
+            plan: plan.clone(),
+            verdict,
+            took: begun.elapsed(),
+        })
+    }
+
+    async fn once(
+        &self,
+        plan: &Plan,
+        scenario: &dyn Scenario,
+        golden: &Golden,
+    ) -> anyhow::Result<Verdict> {
+        // A plan before may have left it dead.
+        if !self.operator.is_running() {
+            self.operator.start()?;
+        }
+        self.operator.leading(STARTS).await?;
+        let process = self.operator.pid();
+        let namespace = self.namespace(scenario);
+        let armed = self.disturber.arm(plan, &namespace, &self.operator)?;
+        let onlooker = Replay {
+            marks: &golden.marks,
+            armed: &armed,
+        };
+        let played = play(scenario, &self.admin, &namespace, &onlooker).await;
+        let mut wrong: Vec<_> = played
+            .err()
+            .map(|error| format!("{error:#}"))
+            .into_iter()
+            .collect();
+        let trail = armed.trail();
+        wrong.extend(judge(&golden.account, &trail));
+        if !self.operator.is_running() {
+            wrong.push("the operator has ended by itself".into());
+        } else if !plan.kills() && self.operator.pid() != process {
+            wrong.push("the operator was started again".into());
+        }
+        if !wrong.is_empty() {
+            self.explain(&armed);
+            return Ok(Verdict::Violated(wrong));
+        }
+        Ok(if armed.was_hit() {
+            Verdict::Green
+        } else {
+            Verdict::Missed
+        })
+    }
+
+    /// Prints what the operator did around the disturbance.
+    fn explain(&self, armed: &Armed<'_>) {
+        println!(
+            "      hit: {}; the operator's log: {}",
+            armed.was_hit(),
+            self.operator.log().display()
+        );
+        for request in armed.trail().iter().filter(|request| request.is_write()) {
+            println!("      {request}");
+        }
+    }
+
+    fn namespace(&self, scenario: &dyn Scenario) -> String {
+        let nth = self.plays.fetch_add(1, Ordering::Relaxed);
+        format!("{}-{}-{nth}", scenario.name(), std::process::id())
+    }
+}
