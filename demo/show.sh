@@ -143,16 +143,19 @@ show_repair() {
   done
 }
 
-# resident NAMESPACE SELECTOR CONTAINER LIMIT: the resident memory of a container, in MiB, as the kernel has it.
+# resident NAMESPACE SELECTOR CONTAINER LIMIT: the resident memory of each pod's container, in MiB, as the kernel has it.
 resident() {
-  local id pid kib
-  id=$(kubectl -n "$1" get pods -l "$2" --field-selector status.phase=Running \
-    -o jsonpath="{.items[0].status.containerStatuses[?(@.name=='$3')].containerID}")
-  pid=$(cluster/cluster exec --name demo -- ctr -n k8s.io tasks list | awk -v id="${id#containerd://}" '$1 == id {print $2}')
-  kib=$(cluster/cluster exec --name demo -- awk '/^VmRSS/ {print $2}' "/proc/$pid/status")
-  awk -v name="$3" -v kib="$kib" -v limit="$4" \
-    'BEGIN {printf "   resident %-31s %5.1f MiB (at most %d)\n", name, kib / 1024, limit; exit kib > limit * 1024}' ||
-    fail "the $3 is resident with at most $4 MiB"
+  local ids id pid kib
+  ids=$(kubectl -n "$1" get pods -l "$2" --field-selector status.phase=Running \
+    -o jsonpath="{.items[*].status.containerStatuses[?(@.name=='$3')].containerID}")
+  [[ -n $ids ]] || fail "the $3 runs"
+  for id in $ids; do
+    pid=$(cluster/cluster exec --name demo -- ctr -n k8s.io tasks list | awk -v id="${id#containerd://}" '$1 == id {print $2}')
+    kib=$(cluster/cluster exec --name demo -- awk '/^VmRSS/ {print $2}' "/proc/$pid/status")
+    awk -v name="$3, each replica" -v kib="$kib" -v limit="$4" \
+      'BEGIN {printf "   resident %-31s %5.1f MiB (at most %d)\n", name, kib / 1024, limit; exit kib > limit * 1024}' ||
+      fail "the $3 is resident with at most $4 MiB"
+  done
 }
 
 show_figures() {

@@ -32,6 +32,27 @@ our_bindings() { kubectl get rolebindings -A --field-selector metadata.name=atel
 
 has_binding() { kubectl get rolebinding "$1" -n team; }
 
+two_are_ready() {
+  [[ $(kubectl get deployment atelier-operator -n atelier-system -o jsonpath='{.status.readyReplicas}') == 2 ]]
+}
+
+holder() { kubectl get lease atelier-operator -n atelier-system -o jsonpath='{.spec.holderIdentity}'; }
+
+other_than() { # POD
+  kubectl get pods -n atelier-system -l app.kubernetes.io/component=operator -o name | sed 's#^pod/##' | grep -vx "$1"
+}
+
+leads_instead_of() { # POD
+  local now
+  now=$(holder)
+  [[ -n $now && $now != "$1" ]]
+}
+
+evict() { # POD
+  jq -n --arg pod "$1" '{apiVersion: "policy/v1", kind: "Eviction", metadata: {name: $pod, namespace: "atelier-system"}}' |
+    kubectl create --raw "/api/v1/namespaces/atelier-system/pods/$1/eviction" -f -
+}
+
 uninstall_for_real() {
   [[ -r $repo/out/images/images.env ]] || { echo "charts/test: run images/build first" >&2 && exit 1; }
   # shellcheck source=/dev/null
@@ -39,13 +60,25 @@ uninstall_for_real() {
   check "takes the operator's image" "$repo/cluster/cluster" load --name "$name" "$ATELIER_OPERATOR_ARCHIVE"
 
   heading "Two replicas"
-  check "install and become ready" install_images --set replicas=2
+  check "install and become ready" install_images
+  check "are two" two_are_ready
   kubectl create namespace team >/dev/null
   kubectl label namespace team atelier.dev/resource-group=research >/dev/null
   workspace | kubectl apply -f - >/dev/null
   assignment lead Owner owner | kubectl apply -f - >/dev/null
   check "make a workspace ready" kubectl wait workspace/team -n team --for=condition=Ready --timeout=60s
   check "bind its Owner" eventually 30 kubectl auth can-i create roleassignments.atelier.dev --as=owner -n team
+  local leader standby
+  leader=$(holder)
+  check "one of them leads" kubectl get pod "$leader" -n atelier-system
+  standby=$(other_than "$leader")
+  # A drain: the budget lets one go at a time.
+  check "the leader may be evicted" evict "$leader"
+  refused "the eviction of the other meanwhile" "disruption budget" evict "$standby"
+  check "the other leads" eventually 5 leads_instead_of "$leader"
+  assignment reader Reader reader | kubectl apply -f - >/dev/null
+  check "and works" eventually 10 kubectl auth can-i list runs.atelier.dev --as=reader -n team
+  check "become two again" eventually 30 two_are_ready
 
   heading "helm uninstall"
   check "ends by itself" helm uninstall atelier -n atelier-system --wait --timeout 180s

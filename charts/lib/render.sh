@@ -59,9 +59,9 @@ replicas_are() { # COUNT OPTIONS...
   rendered "$@" | grep -qx "  replicas: $count"
 }
 
-is_not_spread() { ! rendered "$@" | grep -q topologySpreadConstraints; }
+is_spread() { rendered "$@" | grep -q topologySpreadConstraints; }
 
-two_are_kept_apart() { has_kind PodDisruptionBudget && ! is_not_spread; }
+is_not_spread() { ! is_spread "$@"; }
 
 nothing_is_taken_for_the_operators() {
   ! rendered | grep 'managed-by: *"\?atelier'
@@ -77,7 +77,8 @@ render() {
     --set-json 'imagePullSecrets=[{"name":"pull"}],podAnnotations={"a/b":"c"},podLabels={"d":"e"}' \
     --set-json 'affinity={"nodeAffinity":{}}' --set image.pullPolicy=Always,workloads.pullPolicy=Never
   check "two replicas, unless told otherwise" replicas_are 2
-  check "spread over nodes, with a budget" two_are_kept_apart
+  check "spread over nodes" is_spread
+  check "with a budget" has_kind PodDisruptionBudget
   check "a single one has no budget" has_no_kind PodDisruptionBudget --set replicas=1
   check "and is not spread" is_not_spread --set replicas=1
   check "crds.install=false leaves the definitions out" has_no_kind CustomResourceDefinition --set crds.install=false
