@@ -56,10 +56,11 @@ names_are_strings() {
 replicas_are() { # COUNT OPTIONS...
   local count=$1
   shift
-  rendered "$@" | grep -qx "  replicas: $count"
+  rendered "$@" | grep -x "  replicas: $count"
 }
 
-is_spread() { rendered "$@" | grep -q topologySpreadConstraints; }
+# Without -q: a grep that ends early would end helm with a signal.
+is_spread() { rendered "$@" | grep topologySpreadConstraints; }
 
 is_not_spread() { ! is_spread "$@"; }
 
