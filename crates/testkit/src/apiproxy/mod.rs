@@ -8,14 +8,21 @@
 mod answers;
 mod effect;
 mod entry;
+mod forward;
 mod frames;
 mod gate;
+mod handle;
+mod killer;
 mod lists;
 mod proxy;
 mod request;
 mod rule;
 mod rules;
+mod server;
+mod tls;
 mod trail;
+mod upstream;
+mod watch;
 
 pub use entry::{Entry, Fate, FrameEntry, Preconditions};
 pub use frames::EventType;

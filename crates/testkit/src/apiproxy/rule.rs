@@ -161,7 +161,8 @@ pub enum Action {
         /// How many are swallowed, bookmarks not counted.
         events: usize,
     },
-    /// A watch that begins gets `410 Expired` for an answer.
+    /// A watch that begins gets `410 Expired` for its only event, as from the API server. (With `410` for the status of
+    /// the answer, which the API server does not do, kube's watcher would try the same for ever.)
     ExpireWatch,
     /// The watch ends where the event would have been.
     EndWatch,
@@ -265,6 +266,8 @@ impl Rule {
         let fits = match &self.action {
             Action::HoldWatch(_) | Action::DropEventsThen410 { .. } | Action::EndWatch => false,
             Action::ExpireWatch => call.verb == Verb::Watch,
+            // A watch has no end to cut off.
+            Action::TruncateJson => call.verb != Verb::Watch,
             Action::ReplayOldList { snapshot } => snapshot.answers(call, accept),
             _ => true,
         };
