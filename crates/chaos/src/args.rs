@@ -21,6 +21,8 @@ pub struct Cli {
 pub enum Command {
     /// Play the scenarios undisturbed, and print how long each step took.
     Golden,
+    /// Set, alter and delete every leaf of every kind, and compare with fresh objects.
+    Transitions(crate::transitions::TransitionsArgs),
 }
 
 /// Where it all happens.

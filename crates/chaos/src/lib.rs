@@ -24,6 +24,7 @@ pub mod scenarios;
 pub mod schedule;
 pub mod session;
 pub mod trail;
+pub mod transitions;
 pub mod user;
 
 pub use lab::Lab;

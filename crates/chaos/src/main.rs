@@ -24,6 +24,9 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
     let work = async {
         match &cli.command {
             Some(Command::Golden) => session::undisturbed(&cli.run).await,
+            Some(Command::Transitions(args)) => {
+                atelier_chaos::transitions::run(&cli.run, args).await
+            }
             None => session::disturb(&cli.run).await,
         }
     };
