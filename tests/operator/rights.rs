@@ -225,10 +225,9 @@ async fn in_a_workspaces_namespace_the_operator_binds_its_own_roles_only_and_its
     ns.finish().await;
 }
 
-/// Makes all that a workspace has, but pods.
+/// A namespace with all that a workspace has, but pods.
 async fn furnished(prefix: &str) -> TestNamespace {
-    let ns = TestNamespace::open(prefix).await;
-    ns.create::<Workspace>(manifest::workspace("team")).await;
+    let ns = TestNamespace::with_workspace(prefix).await;
     ns.create::<RoleAssignment>(manifest::role("reader", "Reader", "ann"))
         .await;
     let mut service = manifest::service("model");
