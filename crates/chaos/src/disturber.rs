@@ -6,7 +6,7 @@ mod rules;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use atelier_testkit::apiproxy::{Mark, Proxy};
+use atelier_testkit::apiproxy::{Entry, Mark, Proxy};
 use serde_json::Value;
 
 use crate::plan::{Event, Plan};
@@ -65,6 +65,7 @@ impl Disturber {
                 version: entry.preconditions.resource_version.clone(),
                 sent: entry.body.clone().unwrap_or(Value::Null),
                 status: entry.upstream_status,
+                refusal: refusal(entry),
                 fault: entry.fault(),
                 effective: entry.effective,
             })
@@ -100,4 +101,10 @@ impl Disturber {
         self.proxy.trail().clear();
         Armed::new(self, plan, namespace, operator)
     }
+}
+
+fn refusal(entry: &Entry) -> Option<String> {
+    let refused = entry.upstream_status.is_some_and(|status| status >= 400);
+    let message = entry.response.as_ref()?.pointer("/message")?.as_str()?;
+    refused.then(|| message.to_owned())
 }

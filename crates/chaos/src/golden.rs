@@ -66,16 +66,28 @@ async fn at_rest(user: &User) -> anyhow::Result<Dump> {
     Ok(last)
 }
 
-/// Plays a scenario in a namespace of its own.
+/// Plays a scenario in a namespace of its own, and leaves it.
 pub async fn play(
     scenario: &dyn Scenario,
     admin: &Client,
     namespace: &str,
     onlooker: &dyn Onlooker,
 ) -> anyhow::Result<()> {
+    let (user, played) = act(scenario, admin, namespace, onlooker).await?;
+    user.leave().await?;
+    played
+}
+
+/// Plays a scenario in a namespace of its own, which stands until its user leaves. How the play went is the second
+/// of what is returned.
+pub async fn act(
+    scenario: &dyn Scenario,
+    admin: &Client,
+    namespace: &str,
+    onlooker: &dyn Onlooker,
+) -> anyhow::Result<(User, anyhow::Result<()>)> {
     let user = User::in_new_namespace(admin.clone(), namespace).await?;
     let stage = Stage { user, onlooker };
-    let done = scenario.play(&stage).await;
-    stage.user.leave().await?;
-    done
+    let played = scenario.play(&stage).await;
+    Ok((stage.user, played))
 }

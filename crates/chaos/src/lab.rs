@@ -1,5 +1,7 @@
 //! The laboratory: a control plane with the chart on it, the operator's identity, and a folder for logs.
 
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -69,9 +71,21 @@ impl Lab {
             user.auth_info = Some(auth.clone());
         }
         let path = self.folder.join("direct.kubeconfig");
-        // JSON is YAML.
-        std::fs::write(&path, serde_json::to_string_pretty(&config)?)?;
+        // JSON is YAML. The token is nobody else's.
+        let mut file = std::fs::OpenOptions::new();
+        let mut file = file
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)?;
+        file.write_all(&serde_json::to_vec_pretty(&config)?)?;
         Ok(path)
+    }
+
+    /// Removes the logs: nobody has to look into them.
+    pub fn forget(&self) -> anyhow::Result<()> {
+        Ok(std::fs::remove_dir_all(&self.folder)?)
     }
 
     /// A replica of the operator, not started yet, that reaches the API server by a kubeconfig.

@@ -10,12 +10,13 @@ use kube::Client;
 
 use crate::disturber::{Armed, Disturber};
 use crate::dump::{Dump, difference};
-use crate::golden::{Recorder, play};
+use crate::golden::{Recorder, act};
 use crate::oracle::{Account, judge};
 use crate::plan::Plan;
 use crate::replay::Replay;
 use crate::report::{Outcome, Verdict};
 use crate::schedule::Moments;
+use crate::trail::Request;
 use crate::{Lab, Operator, Scenario, scenarios};
 
 const STARTS: Duration = Duration::from_secs(30);
@@ -79,10 +80,12 @@ impl Runner {
         let namespace = self.namespace(scenario);
         let from = self.disturber.now();
         let recorder = Recorder::default();
-        play(scenario, &self.admin, &namespace, &recorder)
-            .await
-            .with_context(|| format!("{}, undisturbed", scenario.name()))?;
+        let (user, played) = act(scenario, &self.admin, &namespace, &recorder).await?;
+        // Before the namespace goes: in one that is going everything is refused.
         let trail = self.disturber.trail(&namespace, from);
+        let moments = self.disturber.moments(&namespace, from);
+        user.leave().await?;
+        played.with_context(|| format!("{}, undisturbed", scenario.name()))?;
         let account = Account::of(&trail);
         let wrong = judge(&account, &trail);
         anyhow::ensure!(
@@ -93,7 +96,7 @@ impl Runner {
         );
         Ok(Golden {
             marks: recorder.into_parts().0,
-            moments: self.disturber.moments(&namespace, from),
+            moments,
             account,
         })
     }
@@ -135,13 +138,14 @@ impl Runner {
             marks: &golden.marks,
             armed: &armed,
         };
-        let played = play(scenario, &self.admin, &namespace, &onlooker).await;
+        let (user, played) = act(scenario, &self.admin, &namespace, &onlooker).await?;
         let mut wrong: Vec<_> = played
             .err()
             .map(|error| format!("{error:#}"))
             .into_iter()
             .collect();
         let trail = armed.trail();
+        user.leave().await?;
         wrong.extend(judge(&golden.account, &trail));
         if !self.operator.is_running() {
             wrong.push("the operator has ended by itself".into());
@@ -149,7 +153,7 @@ impl Runner {
             wrong.push("the operator was started again".into());
         }
         if !wrong.is_empty() {
-            self.explain(&armed);
+            self.explain(&armed, &trail);
             return Ok(Verdict::Violated(wrong));
         }
         Ok(if armed.was_hit() {
@@ -160,13 +164,13 @@ impl Runner {
     }
 
     /// Prints what the operator did around the disturbance.
-    fn explain(&self, armed: &Armed<'_>) {
+    fn explain(&self, armed: &Armed<'_>, trail: &[Request]) {
         println!(
             "      hit: {}; the operator's log: {}",
             armed.was_hit(),
             self.operator.log().display()
         );
-        for request in armed.trail().iter().filter(|request| request.is_write()) {
+        for request in trail.iter().filter(|request| request.is_write()) {
             println!("      {request}");
         }
     }

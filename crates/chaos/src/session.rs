@@ -71,7 +71,8 @@ pub async fn disturb(args: &RunArgs) -> anyhow::Result<()> {
         report.is_clean(),
         "not everything was as it should be; seed {seed}"
     );
-    Ok(())
+    drop(runner);
+    lab.forget()
 }
 
 async fn play_all(

@@ -26,6 +26,8 @@ pub struct Request {
     pub sent: Value,
     /// What the API server said; nothing, if it was never asked.
     pub status: Option<u16>,
+    /// Why the API server refused it.
+    pub refusal: Option<String>,
     /// What was done to it on its way.
     pub fault: Option<&'static str>,
     /// Whether the API server has another object than before.
@@ -53,13 +55,18 @@ impl fmt::Display for Request {
             .map_or_else(|| "not sent".into(), |status| status.to_string());
         let version = self.version.as_deref().unwrap_or("-");
         let effect = if self.effective { ", effective" } else { "" };
+        let refusal = self
+            .refusal
+            .as_ref()
+            .map(|why| format!(": {why}"))
+            .unwrap_or_default();
         let fault = self
             .fault
             .map(|fault| format!(" <- {fault}"))
             .unwrap_or_default();
         write!(
             f,
-            "{} {}/{} at {version}: {status}{effect}{fault}",
+            "{} {}/{} at {version}: {status}{effect}{fault}{refusal}",
             self.verb, self.resource, self.name
         )
     }
