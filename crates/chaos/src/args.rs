@@ -23,6 +23,16 @@ pub enum Command {
     Golden,
     /// Set, alter and delete every leaf of every kind, and compare with fresh objects.
     Transitions(crate::transitions::TransitionsArgs),
+    /// Take leadership away in every way, and see that one replica writes.
+    Leaders(crate::leaders::LeadersArgs),
+    /// Change children at random, and see that each change is undone.
+    Stomp(crate::stomp::StompArgs),
+    /// See that the operator asks only what it may, and may only what it asks.
+    Rights,
+    /// Look for secrets wherever they do not belong.
+    Canary,
+    /// Bring a thousand objects up, leave them alone, restart the operator, change children.
+    Scale(crate::scale::ScaleArgs),
 }
 
 /// Where it all happens.

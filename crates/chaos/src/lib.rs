@@ -6,23 +6,28 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 pub mod args;
+pub mod canary;
 pub mod chart;
 pub mod control_plane;
 pub mod disturber;
 pub mod dump;
 pub mod golden;
 pub mod lab;
+pub mod leaders;
 pub mod operator;
 pub mod oracle;
 pub mod plan;
 pub mod random;
 pub mod replay;
 pub mod report;
+pub mod rights;
 pub mod runner;
+pub mod scale;
 pub mod scenario;
 pub mod scenarios;
 pub mod schedule;
 pub mod session;
+pub mod stomp;
 pub mod trail;
 pub mod transitions;
 pub mod user;

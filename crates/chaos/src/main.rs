@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use atelier_chaos::args::{Cli, Command};
-use atelier_chaos::session;
+use atelier_chaos::{canary, leaders, rights, scale, session, stomp};
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -27,6 +27,11 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
             Some(Command::Transitions(args)) => {
                 atelier_chaos::transitions::run(&cli.run, args).await
             }
+            Some(Command::Leaders(args)) => leaders::run(&cli.run, args).await,
+            Some(Command::Stomp(args)) => stomp::run(&cli.run, args).await,
+            Some(Command::Rights) => rights::run(&cli.run).await,
+            Some(Command::Canary) => canary::run(&cli.run).await,
+            Some(Command::Scale(args)) => scale::run(&cli.run, args).await,
             None => session::disturb(&cli.run).await,
         }
     };

@@ -1,0 +1,84 @@
+//! Makes the operator do all that it does: the scenarios, every sort of damage to every kind of child, a new leader.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use kube::Client;
+
+use crate::golden::play;
+use crate::random::Random;
+use crate::scenario::Onlooker;
+use crate::scenarios;
+use crate::stomp::change::changes;
+use crate::stomp::stomper::Stomper;
+use crate::stomp::town::{self, Plot};
+use crate::stomp::view::View;
+use crate::user::{PATIENCE, User};
+
+/// Two replicas would get three roles each: all of them are to be given.
+const PLOT: Plot = Plot {
+    roles: 3,
+    idle_nodes: 1,
+    runs: 1,
+    services: 1,
+};
+/// Changes that other checks are about, or that look the same as one that is made.
+const LEFT_OUT: [&str; 3] = [
+    "make it immutable",
+    "take managed-by",
+    "give to another manager",
+];
+
+/// Plays all scenarios, each in a namespace of its own.
+pub async fn scenarios(admin: &Client, onlooker: &dyn Onlooker) -> anyhow::Result<()> {
+    for scenario in scenarios::named(None)? {
+        let namespace = format!("played-{}-{}", scenario.name(), std::process::id());
+        play(scenario, admin, &namespace, onlooker).await?;
+        println!("  played {}", scenario.name());
+    }
+    Ok(())
+}
+
+/// Makes a namespace with one of everything, and does every change once to a child of each kind.
+pub async fn damage(admin: &Client) -> anyhow::Result<User> {
+    let namespace = format!("damaged-{}", std::process::id());
+    let view = View::start(admin, &namespace);
+    let user = town::build(admin, &namespace, PLOT).await?;
+    town::settle(&user, PLOT).await?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    view.freeze();
+    let mut stomper = Stomper::new(admin, &view, Random::new(0));
+    let children = view.children();
+    let kinds: BTreeSet<_> = children.iter().map(|key| key.kind.clone()).collect();
+    for kind in kinds {
+        let of_kind = children.iter().filter(|key| key.kind == kind);
+        // The operator's own binding has no owner, so that there is less to do to it.
+        let key = of_kind.min_by_key(|key| key.name == "atelier-workspace-manager");
+        let Some(key) = key else { continue };
+        for change in changes(&kind) {
+            if LEFT_OUT.contains(&change.name) {
+                continue;
+            }
+            right(&view).await?;
+            stomper.stomp(key, change).await?;
+        }
+        right(&view).await?;
+    }
+    println!("  made {} changes", stomper.stomps.len());
+    Ok(user)
+}
+
+async fn right(view: &View) -> anyhow::Result<()> {
+    let begun = std::time::Instant::now();
+    while !view.differences().is_empty() {
+        anyhow::ensure!(
+            begun.elapsed() < PATIENCE,
+            "not put right: {}",
+            view.differences().join("; ")
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // What the cluster's own controllers make of it comes a moment later.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    Ok(())
+}
