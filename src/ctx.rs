@@ -93,6 +93,7 @@ impl Ctx {
             claim: &self.claim,
             contests: &self.contests,
             now: (self.clock)(),
+            confirmed: Default::default(),
             manager,
         }
     }

@@ -38,7 +38,10 @@ pub fn placeholder(
         .labels
         .get_or_insert_default()
         .extend(slot_labels(&name, slot));
-    metadata.annotations = Some([(labels::IDLE_SINCE.to_owned(), since.to_string())].into());
+    metadata
+        .annotations
+        .get_or_insert_default()
+        .insert(labels::IDLE_SINCE.into(), since.to_string());
     let mut container = pods::container(
         "placeholder",
         &settings.placeholder_image,

@@ -3,6 +3,7 @@
 //! Desired objects carry every default explicitly. The normal form drops what the API server or other controllers
 //! own by right, so that a live object has the hash of the desired one exactly if nobody changed *or added* anything.
 
+use atelier_api::labels;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -76,6 +77,8 @@ fn metadata(metadata: Option<&Value>) -> Value {
             .filter(|(key, _)| {
                 key.starts_with("app.kubernetes.io/") || key.starts_with("atelier.dev/")
             })
+            // Says what the rest was made from, and is not itself content.
+            .filter(|(key, _)| key.as_str() != labels::OWNER_GENERATION)
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect::<Map<_, _>>()
     };

@@ -16,6 +16,7 @@ pub struct Parent {
     /// Name of the workspace.
     pub workspace: String,
     component: String,
+    generation: i64,
     owner: OwnerReference,
 }
 
@@ -37,6 +38,7 @@ impl Parent {
             name: meta.name.clone()?,
             workspace: workspace.into(),
             component: owner.kind.to_lowercase(),
+            generation: meta.generation.unwrap_or_default(),
             owner,
         })
     }
@@ -75,6 +77,13 @@ impl Parent {
     pub fn child(&self, name: impl Into<String>) -> ObjectMeta {
         ObjectMeta {
             owner_references: Some(vec![self.owner.clone()]),
+            annotations: Some(
+                [(
+                    labels::OWNER_GENERATION.to_owned(),
+                    self.generation.to_string(),
+                )]
+                .into(),
+            ),
             ..self.unowned(name)
         }
     }

@@ -1,7 +1,7 @@
 //! The watch of one of our own kinds: fills the store, tells everybody else, drives the controller.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Debug;
 
 use futures::channel::mpsc::UnboundedSender;
@@ -56,6 +56,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
+    let mut roll = Roll::default();
     let filled = CancellationToken::new();
     let told = filled.clone();
     let kind: &'static str = match K::kind(&()) {
@@ -70,18 +71,23 @@ where
     .modify(|object| object.managed_fields_mut().clear())
     .reflect(writer)
     .inspect_ok(move |event| {
-        let (object, gone) = match event {
-            Event::Apply(object) | Event::InitApply(object) => (object, false),
-            Event::Delete(object) => (object, true),
-            Event::InitDone => return told.cancel(),
-            Event::Init => return,
-        };
-        let change = Change {
+        let told_of = |object: &K, gone| Change {
             refers_to: refers_to(object),
             ..change(kind, object, gone)
         };
-        // Fails only when the receiver has ended, and then the process is about to.
-        let _ = changes.unbounded_send(change);
+        let news = match event {
+            Event::Apply(object) | Event::InitApply(object) => roll.present(told_of(object, false)),
+            Event::Delete(object) => roll.absent(told_of(object, true)),
+            Event::InitDone => roll.listed(),
+            Event::Init => roll.begin(),
+        };
+        for change in news {
+            // Fails only when the receiver has ended, and then the process is about to.
+            let _ = changes.unbounded_send(change);
+        }
+        if matches!(event, Event::InitDone) {
+            told.cancel();
+        }
     })
     .applied_objects();
     (store, filled, stream)
@@ -99,5 +105,96 @@ fn change<K: Resource>(kind: &'static str, object: &K, gone: bool) -> Change {
         gone,
         labels: meta.labels.clone().unwrap_or_default(),
         refers_to: None,
+    }
+}
+
+/// Who is there. A watch that broke off begins again with a list, and tells nothing of what has vanished meanwhile, nor
+/// that an object is another than before of the same name.
+#[derive(Default)]
+struct Roll {
+    present: HashMap<(String, String), Change>,
+    listed: HashSet<(String, String)>,
+}
+
+impl Roll {
+    fn begin(&mut self) -> Vec<Change> {
+        self.listed.clear();
+        vec![]
+    }
+
+    fn present(&mut self, change: Change) -> Vec<Change> {
+        let id = (change.namespace.clone(), change.name.clone());
+        self.listed.insert(id.clone());
+        let before = self.present.insert(id, change.clone());
+        let gone = before.filter(|before| before.uid != change.uid);
+        gone.map(Change::into_gone)
+            .into_iter()
+            .chain([change])
+            .collect()
+    }
+
+    fn absent(&mut self, change: Change) -> Vec<Change> {
+        let id = (change.namespace.clone(), change.name.clone());
+        self.present.remove(&id);
+        vec![change]
+    }
+
+    fn listed(&mut self) -> Vec<Change> {
+        let listed = std::mem::take(&mut self.listed);
+        let gone = self.present.extract_if(|id, _| !listed.contains(id));
+        gone.map(|(_, change)| change.into_gone()).collect()
+    }
+}
+
+impl Change {
+    fn into_gone(self) -> Self {
+        Self { gone: true, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(name: &str, uid: &str) -> Change {
+        Change {
+            kind: "Run",
+            namespace: "n".into(),
+            name: name.into(),
+            uid: uid.into(),
+            generation: 1,
+            deleting: false,
+            gone: false,
+            labels: BTreeMap::new(),
+            refers_to: None,
+        }
+    }
+
+    fn told(changes: Vec<Change>) -> Vec<(String, bool)> {
+        changes.into_iter().map(|c| (c.uid, c.gone)).collect()
+    }
+
+    #[test]
+    fn what_a_new_list_lacks_is_gone() {
+        let mut roll = Roll::default();
+        roll.begin();
+        roll.present(change("a", "1"));
+        roll.present(change("b", "2"));
+        assert_eq!(told(roll.listed()), []);
+        roll.begin();
+        roll.present(change("b", "2"));
+        assert_eq!(told(roll.listed()), [("1".into(), true)]);
+        roll.begin();
+        assert_eq!(told(roll.listed()), [("2".into(), true)]);
+    }
+
+    #[test]
+    fn an_object_made_again_is_another() {
+        let mut roll = Roll::default();
+        roll.present(change("a", "1"));
+        let news = told(roll.present(change("a", "2")));
+        assert_eq!(news, [("1".into(), true), ("2".into(), false)]);
+        assert_eq!(told(roll.absent(change("a", "2"))).len(), 1);
+        assert_eq!(told(roll.present(change("a", "3"))), [("3".into(), false)]);
     }
 }

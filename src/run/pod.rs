@@ -37,7 +37,10 @@ pub fn build(
     let all = metadata.labels.get_or_insert_default();
     all.extend(slot_labels(&target.name_any(), slot));
     all.insert(labels::ATTEMPT.into(), attempt.to_string());
-    metadata.annotations = Some(do_not_disrupt());
+    metadata
+        .annotations
+        .get_or_insert_default()
+        .extend(do_not_disrupt());
 
     let managed = &target.spec.managed;
     let mut container = pods::container(MAIN, &run.spec.image, Some(&settings.pull_policy));

@@ -119,7 +119,10 @@ fn secret(
     annotations: BTreeMap<String, String>,
 ) -> Result<Desired, Error> {
     let mut metadata = parent.child(name);
-    metadata.annotations = Some(annotations).filter(|a| !a.is_empty());
+    metadata
+        .annotations
+        .get_or_insert_default()
+        .extend(annotations);
     let data = data
         .into_iter()
         .map(|(name, value)| (name, ByteString(value)))

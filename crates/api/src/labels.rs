@@ -22,6 +22,10 @@ pub const ATTEMPT: &str = "atelier.dev/attempt";
 /// Annotation of a placeholder: since when its slot has been idle (RFC 3339).
 pub const IDLE_SINCE: &str = "atelier.dev/idle-since";
 
+/// Annotation of a child: the generation of its owner's spec that its content was last made from. An older spec, seen by
+/// a view that lags behind, is not put into it.
+pub const OWNER_GENERATION: &str = "atelier.dev/owner-generation";
+
 /// Annotation of a pod template: the uid of the ServiceAccount it runs as. A remade ServiceAccount kills the
 /// tokens that are mounted, so its new uid has to roll the pods.
 pub const SERVICE_ACCOUNT_UID: &str = "atelier.dev/service-account-uid";

@@ -1,8 +1,9 @@
 //! Decides about a child: pure.
 
 use atelier_api::labels;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::ResourceExt as _;
-use kube::api::DynamicObject;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 
 use crate::kit::child::{ChildKind, Desired};
 use crate::kit::children::Seen;
@@ -52,13 +53,7 @@ pub fn is_same_role(desired: &Desired, live: &DynamicObject) -> bool {
 
 /// Whether a live object belongs to an earlier object of the owner's kind and name.
 pub fn is_predecessors(seen: &Seen, desired: &Desired) -> bool {
-    let wanted = desired
-        .object
-        .metadata
-        .owner_references
-        .iter()
-        .flatten()
-        .next();
+    let wanted = first_owner(desired);
     seen.owner
         .as_ref()
         .zip(wanted)
@@ -74,8 +69,7 @@ pub fn is_contestable(kind: ChildKind) -> bool {
 
 /// Whose contest it is: the owner's uid or, of what is to outlive its workspace, the workspace's name.
 pub fn owner_id(desired: &Desired) -> String {
-    let owners = desired.object.metadata.owner_references.as_deref();
-    match owners.and_then(|all| all.first()) {
+    match first_owner(desired) {
         Some(owner) => owner.uid.clone(),
         None => {
             let labels = desired.object.labels();
@@ -83,6 +77,25 @@ pub fn owner_id(desired: &Desired) -> String {
             unowned_id(&desired.key.namespace, workspace.unwrap_or_default())
         }
     }
+}
+
+/// The owner that a child is built for.
+pub fn first_owner(desired: &Desired) -> Option<&OwnerReference> {
+    desired.object.metadata.owner_references.as_ref()?.first()
+}
+
+/// The API of an owner, one of our own kinds.
+pub fn api_resource(owner: &OwnerReference) -> ApiResource {
+    let (group, version) = owner.api_version.split_once('/').unwrap_or_default();
+    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &owner.kind))
+}
+
+/// Whether an owner is, as it stands, the one that something was built for: uid and generation.
+pub fn is_built_for(live: &ObjectMeta, built_for: &(String, i64)) -> bool {
+    let (uid, generation) = built_for;
+    live.uid.as_ref() == Some(uid)
+        && live.deletion_timestamp.is_none()
+        && live.generation.unwrap_or_default() <= *generation
 }
 
 /// Stands for a workspace as the owner of children that are to outlive it.

@@ -5,18 +5,23 @@
 
 mod decide;
 
+use std::sync::Mutex;
+
 use jiff::Timestamp;
-use kube::Client;
 use kube::api::{DeleteParams, DynamicObject, PostParams, Preconditions};
 use kube::core::Status;
+use kube::{Api, Client};
 
 use super::child::{ChildKey, ChildKind, Desired};
-use super::children::{Children, Seen};
+use super::children::{Children, Seen, owner_generation};
 use super::contest::{Contests, Verdict};
 use super::error::{Error, status_code};
 use crate::leader::Claim;
 pub use decide::unowned_id;
-use decide::{Decision, decide, is_contestable, is_ours, is_predecessors, is_same_role, owner_id};
+use decide::{
+    Decision, api_resource, decide, first_owner, is_built_for, is_contestable, is_ours,
+    is_predecessors, is_same_role, owner_id,
+};
 
 /// Writes children, for as long as we are the leader.
 pub struct Applier<'a> {
@@ -30,6 +35,8 @@ pub struct Applier<'a> {
     pub contests: &'a Contests,
     /// The time.
     pub now: Timestamp,
+    /// The owner's uid and generation that the API server has confirmed.
+    pub confirmed: Mutex<Option<(String, i64)>>,
     /// `fieldManager` of the writes: one for each concern.
     pub manager: &'static str,
 }
@@ -44,6 +51,39 @@ pub struct Applied {
 }
 
 impl Applier<'_> {
+    /// Fails unless the API server says that the owner is the one, and has the spec, that a child was built for. Asked
+    /// where our view alone would not do: before anything is made, which no version protects, and before an older spec
+    /// would be put into what was made from a newer one.
+    async fn confirm_owner(&self, desired: &Desired) -> Result<(), Error> {
+        let Some(owner) = first_owner(desired) else {
+            return Ok(());
+        };
+        let generation = owner_generation(&desired.object);
+        let built_for = (owner.uid.clone(), generation);
+        if self
+            .confirmed
+            .lock()
+            .is_ok_and(|known| known.as_ref() == Some(&built_for))
+        {
+            return Ok(());
+        }
+        let what = format!("{} {}", owner.kind, owner.name);
+        let api: Api<DynamicObject> = Api::namespaced_with(
+            self.client.clone(),
+            &desired.key.namespace,
+            &api_resource(owner),
+        );
+        let live = api.get_metadata_opt(&owner.name).await;
+        let live = live.map_err(Error::api(format!("get {what}")))?;
+        if !live.is_some_and(|live| is_built_for(&live.metadata, &built_for)) {
+            return Err(Error::Stale(what));
+        }
+        if let Ok(mut known) = self.confirmed.lock() {
+            *known = Some(built_for);
+        }
+        Ok(())
+    }
+
     /// Makes one child what it should be. One that somebody insists on changing is left as it is for a while.
     pub async fn apply(&self, desired: &Desired) -> Result<Applied, Error> {
         let applied = self.restore(desired).await?;
@@ -95,14 +135,7 @@ impl Applier<'_> {
 
     fn is_ours(&self, desired: &Desired, seen: &Seen) -> bool {
         let last_uid = self.children.last_uid(&desired.key);
-        match desired
-            .object
-            .metadata
-            .owner_references
-            .iter()
-            .flatten()
-            .next()
-        {
+        match first_owner(desired) {
             Some(owner) => is_ours(seen, last_uid.as_deref(), Some(&owner.uid)),
             // It has no owner to know it by; our label of the workspace has to do.
             None => seen.workspace.is_some() || is_ours(seen, last_uid.as_deref(), None),
@@ -110,6 +143,7 @@ impl Applier<'_> {
     }
 
     async fn create(&self, desired: &Desired) -> Result<Applied, Error> {
+        self.confirm_owner(desired).await?;
         self.claim.check()?;
         let api = desired.key.kind.api(self.client, &desired.key.namespace);
         match api.create(&self.params(), &desired.object).await {
@@ -154,6 +188,10 @@ impl Applier<'_> {
     }
 
     async fn replace(&self, desired: &Desired, seen: &Seen) -> Result<Applied, Error> {
+        // Or somebody has written a great number there.
+        if seen.generation > owner_generation(&desired.object) {
+            self.confirm_owner(desired).await?;
+        }
         self.claim.check()?;
         let api = desired.key.kind.api(self.client, &desired.key.namespace);
         let mut object = desired.object.clone();

@@ -11,7 +11,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::child::{ChildKey, ChildKind};
 use past::Past;
-pub use seen::{DeploymentView, Seen, View};
+pub use seen::{DeploymentView, Seen, View, owner_generation};
 
 #[derive(Default)]
 struct Inner {

@@ -26,6 +26,8 @@ pub struct Seen {
     pub owner: Option<Owner>,
     /// The workspace it belongs to, by its label.
     pub workspace: Option<String>,
+    /// The generation of its owner's spec that it says it was made from; 0 if it does not say.
+    pub generation: i64,
     /// Whether it is being deleted.
     pub deleting: bool,
     /// What the controllers look at beyond identity and content.
@@ -88,6 +90,7 @@ impl Seen {
                 uid: o.uid.clone(),
             }),
             workspace: object.labels().get(labels::WORKSPACE).cloned(),
+            generation: owner_generation(object),
             deleting: meta.deletion_timestamp.is_some(),
             view: view(kind, value),
         })
@@ -100,6 +103,12 @@ impl Seen {
             _ => None,
         }
     }
+}
+
+/// The generation of its owner's spec that an object says it was made from.
+pub fn owner_generation(object: &DynamicObject) -> i64 {
+    let said = object.annotations().get(labels::OWNER_GENERATION);
+    said.and_then(|said| said.parse().ok()).unwrap_or_default()
 }
 
 fn view(kind: ChildKind, value: Value) -> View {
