@@ -1,6 +1,7 @@
 //! The proxy in front of a real API server: every action, and what the trail says of it.
 //!
 //! Needs a cluster of either profile, named by the environment as for all tests on a cluster.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 #[path = "apiproxy/bench.rs"]
 mod bench;

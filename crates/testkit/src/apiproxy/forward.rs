@@ -108,7 +108,7 @@ impl Asked {
         if self.call.verb == Verb::List && self.call.parameter("continue").is_none() {
             self.inner.trail.keep(|| ListSnapshot {
                 seq: self.seq,
-                call: self.call.clone(),
+                call: self.call.clone().into(),
                 at: Instant::now(),
                 resource_version: version.unwrap_or_default(),
                 accept: self.accept.clone(),

@@ -1,6 +1,7 @@
 //! Answers to LIST that are kept, to be given again when they are old.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::body::Bytes;
@@ -16,7 +17,7 @@ pub struct ListSnapshot {
     /// Number of the request in the trail.
     pub seq: u64,
     /// What was asked.
-    pub call: Call,
+    pub call: Arc<Call>,
     /// When it was answered.
     pub at: Instant,
     /// Version of the whole list.
@@ -79,7 +80,7 @@ mod tests {
         let list = |query| Call::parse(&Method::GET, "/api/v1/namespaces/a/pods", Some(query));
         let snapshot = ListSnapshot {
             seq: 1,
-            call: list("labelSelector=x%3Dy&limit=500"),
+            call: list("labelSelector=x%3Dy&limit=500").into(),
             at: Instant::now(),
             resource_version: "5".into(),
             accept: "application/json".into(),

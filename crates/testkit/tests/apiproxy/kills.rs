@@ -5,17 +5,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use atelier_testkit::apiproxy::{Action, EventType, Fate, Matcher, Phase, Rule, Verb};
+use atelier_testkit::eventually;
+use atelier_testkit::wait::check;
 use kube::api::PostParams;
 
-use crate::bench::{A_WHILE, Bench, Watched, bench, map, maps};
+use crate::bench::{Bench, LIMIT, Watched, bench, map, maps};
 
 /// Counts how often the client was to be killed.
 fn kills(bench: &Bench) -> Arc<AtomicUsize> {
     let kills = Arc::new(AtomicUsize::new(0));
     let counted = kills.clone();
     bench.proxy.on_kill(Box::new(move || {
-        // Killing takes its time.
-        std::thread::sleep(Duration::from_millis(20));
+        // Killing takes its time, in which the client still asks for things.
+        std::thread::sleep(Duration::from_millis(500));
         counted.fetch_add(1, Ordering::SeqCst);
     }));
     kills
@@ -41,7 +43,11 @@ async fn at_second_creation(phase: Phase) -> (Bench, Result<(), kube::Error>) {
         assert!(bench.trail().entries(|e| e.name == "c").is_empty());
     }
     assert_eq!(bench.proxy.rules().hits(rule), 1);
-    assert_eq!(kills.load(Ordering::SeqCst), 1);
+    eventually(LIMIT, "the client is killed", async || {
+        let kills = kills.load(Ordering::SeqCst);
+        check(kills == 1, kills)
+    })
+    .await;
     // Whoever comes after the dead is served.
     let heir = bench.another().await;
     heir.create(&PostParams::default(), &map("d", "1"))
@@ -109,8 +115,11 @@ async fn by_an_event() {
         bench.proxy.rules().wait_hit(rule, 1).await;
         let event = next.await.unwrap();
         assert_eq!(event == "apply b", phase == Phase::Answered, "{event}");
-        tokio::time::sleep(A_WHILE).await;
-        assert_eq!(kills.load(Ordering::SeqCst), 1);
+        eventually(LIMIT, "the client is killed", async || {
+            let kills = kills.load(Ordering::SeqCst);
+            check(kills == 1, kills)
+        })
+        .await;
         assert_eq!(bench.trail().frames(|f| f.name == "b")[0].fate, fate);
     }
 }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use atelier_testkit::apiproxy::{Action, EventType, Fate, Gate, Matcher, Rule, Verb};
+use atelier_testkit::eventually;
+use atelier_testkit::wait::check;
 
-use crate::bench::{A_WHILE, Bench, Watched, bench, maps};
+use crate::bench::{A_WHILE, Bench, LIMIT, Watched, bench, maps};
 
 fn events() -> Matcher {
     Matcher::resource("configmaps")
@@ -51,22 +53,23 @@ async fn held_from_an_event_on() {
     tokio::time::sleep(A_WHILE / 2).await;
     bench.make("d").await;
     let mut later = next.await.unwrap();
-    let held = bench.trail().frames(|f| f.fate == Fate::Held);
-    assert_eq!(
-        held.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(),
-        ["b", "c", "d", "d"]
-    );
+    eventually(LIMIT, "what is held has come", async || {
+        let held = bench.trail().frames(|f| f.fate == Fate::Held);
+        let names: Vec<_> = held.iter().map(|f| f.name.as_str()).collect();
+        check(names == ["b", "c", "d", "d"], &names)
+    })
+    .await;
     gate.open();
     watched.expect(&["apply b", "apply c", "apply d"]).await;
     later.expect(&["apply d"]).await;
     bench.unmake("d").await;
     watched.expect(&["delete d"]).await;
-    assert!(
-        bench
-            .trail()
-            .frames(|f| f.fate != Fate::Delivered)
-            .is_empty()
-    );
+    later.expect(&["delete d"]).await;
+    eventually(LIMIT, "all is told to have been delivered", async || {
+        let others = bench.trail().frames(|f| f.fate != Fate::Delivered);
+        check(others.is_empty(), others)
+    })
+    .await;
     assert_eq!(begun(&bench), (2, 2));
 }
 
