@@ -103,7 +103,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
             triggers.clone(),
             workspace::manager_binding_name(),
         ),
-        events: Events::new(client.clone(), me),
+        events: Events::new(client.clone(), me, children.clone()),
         client,
         settings: settings(&args),
         stores,

@@ -193,7 +193,7 @@ impl Contests {
         let again = contested.iter().map(|(_, again)| *again).min()?;
         let names: Vec<_> = contested.iter().map(|(key, _)| key.to_string()).collect();
         let message = format!(
-            "somebody changes {} again and again; find out who (kubectl get … --show-managed-fields) and stop it. It is put right less and less often meanwhile",
+            "somebody changes {} again and again; find out who (kubectl get … --show-managed-fields) and stop it. Meanwhile it is put right less and less often, unless it gives a right",
             names.join(", ")
         );
         Some(Contested { message, again })

@@ -210,7 +210,13 @@ fn apply(kind: ChildKind, object: &DynamicObject, children: &Children, triggers:
 /// Asks everybody who decides by this child to look again.
 fn fire(key: &ChildKey, seen: &Seen, triggers: &Triggers) {
     match (&seen.owner, &seen.workspace) {
-        (Some(owner), _) => triggers.fire(&owner.kind, &key.namespace, &owner.name),
+        (Some(owner), _) => {
+            triggers.fire(&owner.kind, &key.namespace, &owner.name);
+            // A workspace's own parts are what everything else in its namespace waits for.
+            if owner.kind == "Workspace" {
+                triggers.fire(NAMESPACE_CHANGED, &key.namespace, "");
+            }
+        }
         // What is to outlive its workspace has no owner. It says who has the namespace, and what our rights are there.
         (None, Some(_)) => triggers.fire(NAMESPACE_CHANGED, &key.namespace, ""),
         (None, None) => {}

@@ -114,17 +114,16 @@ pub async fn ensure(
     let desired = build::keys_secret(parent, decision.keys.data()?)?;
     let applied = ctx.applier(super::MANAGER).apply(&desired).await?;
     let public = decision.keys.public(applied.uid);
+    // The version that was judged or written, and not what is there by now.
+    ctx.keys.put(
+        parent.uid(),
+        Known {
+            version: applied.version,
+            wanted,
+            public: public.clone(),
+        },
+    );
     tell(service, ctx, &decision.remade).await;
-    if let Some(seen) = ctx.children.get(&key) {
-        ctx.keys.put(
-            parent.uid(),
-            Known {
-                version: seen.version,
-                wanted,
-                public: public.clone(),
-            },
-        );
-    }
     Ok(Some(public))
 }
 

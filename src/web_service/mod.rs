@@ -17,7 +17,7 @@ use kube::runtime::controller::Action;
 use kube::{Resource as _, ResourceExt as _};
 
 use crate::ctx::Ctx;
-use crate::kit::child::{ChildKey, ChildKind, Desired};
+use crate::kit::child::{ChildKey, ChildKind};
 use crate::kit::children::View as ChildView;
 use crate::kit::contest::look_again;
 use crate::kit::meta::Parent;
@@ -84,7 +84,8 @@ pub fn effective_mode(service: &WebService) -> AuthMode {
     service.spec.auth.mode.unwrap_or(by_class)
 }
 
-/// Makes the children. Returns what may be known of the keys.
+/// Makes the children. Returns what may be known of the keys. A child that somebody deletes again and again keeps no
+/// other from being repaired.
 async fn make(
     service: &WebService,
     workspace: &Workspace,
@@ -93,22 +94,51 @@ async fn make(
     let parent =
         Parent::of(service, &workspace.name_any()).ok_or(Error::Unnamed(ChildKind::Deployment))?;
     let applier = ctx.applier(MANAGER);
-    let identity = applier.apply(&build::service_account(&parent)?).await?;
+    let mut contested = None;
+    let mut unless_contested = |error: Error| match error {
+        Error::Contested(_) => {
+            contested.get_or_insert(error);
+            Ok(())
+        }
+        other => Err(other),
+    };
+
+    let account = build::service_account(&parent)?;
+    let identity = match applier.apply(&account).await {
+        Ok(applied) => applied.uid,
+        Err(error) => {
+            unless_contested(error)?;
+            // The pods keep their identity's old uid until there is another.
+            ctx.children.last_uid(&account.key).unwrap_or_default()
+        }
+    };
     for child in build::rights(&parent)? {
         applier.apply(&child).await?;
     }
-    let public = keystore::ensure(service, &parent, ctx).await?;
-    applier
-        .apply(&build::gateway_secret(
-            &parent,
-            effective_mode(service),
-            public.as_ref(),
-        )?)
-        .await?;
-    applier.apply(&build::service(&parent)?).await?;
-    let deployment: Desired = build::deployment(service, &parent, &ctx.settings, &identity.uid)?;
-    applier.apply(&deployment).await?;
-    Ok(public)
+    let mut public = None;
+    match keystore::ensure(service, &parent, ctx).await {
+        Ok(keys) => {
+            let mode = effective_mode(service);
+            let secret = build::gateway_secret(&parent, mode, keys.as_ref())?;
+            applier
+                .apply(&secret)
+                .await
+                .map(drop)
+                .or_else(&mut unless_contested)?;
+            public = keys;
+        }
+        // Without keys there is nothing to tell the gateways.
+        Err(error) => unless_contested(error)?,
+    }
+    let deployment = build::deployment(service, &parent, &ctx.settings, &identity)?;
+    for child in [build::service(&parent)?, deployment] {
+        applier
+            .apply(&child)
+            .await
+            .map(drop)
+            .or_else(&mut unless_contested)?;
+    }
+    contested.map_or(Ok(public), Err)
 }
 
 /// What there is of the service.

@@ -10,7 +10,7 @@ use kube::ResourceExt as _;
 use kube::api::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 
-use super::manager_binding_name;
+use super::{identity_name, manager_binding_name, run_identity_name};
 use crate::ctx::{Ctx, Stores};
 use crate::kit::Error;
 use crate::kit::child::{ChildKey, ChildKind};
@@ -20,7 +20,8 @@ use crate::kit::child::{ChildKey, ChildKind};
 pub enum Gate {
     /// The workspace is there and everything in its namespace is known.
     Open(Arc<Workspace>),
-    /// There is a workspace, but not everything in its namespace is known yet: wait, and judge nothing.
+    /// There is a workspace, but not everything in its namespace is known yet, or its ServiceAccounts are not there:
+    /// wait, and judge nothing.
     Opening,
     /// There is no workspace in the namespace: what was made here for others has to go.
     Closed(String),
@@ -57,11 +58,21 @@ pub fn gate(ctx: &Ctx, namespace: &str) -> Gate {
             workspace.name_any()
         ));
     }
-    if ctx.children.is_complete(namespace) {
+    if ctx.children.is_complete(namespace) && has_identities(ctx, &workspace, namespace) {
         Gate::Open(workspace)
     } else {
         Gate::Opening
     }
+}
+
+/// Whether the ServiceAccounts are there: the API server takes no pod without its own.
+fn has_identities(ctx: &Ctx, workspace: &Workspace, namespace: &str) -> bool {
+    let name = workspace.name_any();
+    let names = [identity_name(&name).to_owned(), run_identity_name(&name)];
+    names.iter().all(|name| {
+        let key = ChildKey::new(ChildKind::ServiceAccount, namespace, name);
+        ctx.children.get(&key).is_some_and(|seen| !seen.deleting)
+    })
 }
 
 /// Who has a namespace.

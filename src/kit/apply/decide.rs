@@ -79,6 +79,11 @@ pub fn owner_id(desired: &Desired) -> String {
     }
 }
 
+/// Whether a child gives somebody a right.
+pub fn is_right(kind: ChildKind) -> bool {
+    matches!(kind, ChildKind::Role | ChildKind::RoleBinding)
+}
+
 /// The owner that a child is built for.
 pub fn first_owner(desired: &Desired) -> Option<&OwnerReference> {
     desired.object.metadata.owner_references.as_ref()?.first()

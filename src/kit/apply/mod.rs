@@ -20,7 +20,7 @@ use crate::leader::Claim;
 pub use decide::unowned_id;
 use decide::{
     Decision, api_resource, decide, first_owner, is_built_for, is_contestable, is_ours,
-    is_predecessors, is_same_role, owner_id,
+    is_predecessors, is_right, is_same_role, owner_id,
 };
 
 /// Writes children, for as long as we are the leader.
@@ -46,6 +46,8 @@ pub struct Applier<'a> {
 pub struct Applied {
     /// Its uid.
     pub uid: String,
+    /// The version that is as it should be.
+    pub version: u64,
     /// Whether it had to be written.
     pub written: bool,
 }
@@ -101,11 +103,13 @@ impl Applier<'_> {
         match (decision, seen) {
             (Decision::Keep, Some(seen)) => Ok(Applied {
                 uid: seen.uid,
+                version: seen.version,
                 written: false,
             }),
             (Decision::Replace, Some(seen)) if self.is_ours(desired, &seen) => match left_alone {
                 true => Ok(Applied {
                     uid: seen.uid,
+                    version: seen.version,
                     written: false,
                 }),
                 false => self.replace(desired, &seen).await,
@@ -130,7 +134,8 @@ impl Applier<'_> {
         let verdict = self
             .contests
             .judge(key, &owner, desired.hash, live, self.now);
-        matches!(verdict, Verdict::Leave(_))
+        // Told of, and undone all the same: whoever insists on a right must not have it.
+        matches!(verdict, Verdict::Leave(_)) && !is_right(key.kind)
     }
 
     fn is_ours(&self, desired: &Desired, seen: &Seen) -> bool {
@@ -180,6 +185,7 @@ impl Applier<'_> {
                 self.children.observe(&desired.key, seen.clone());
                 Ok(Applied {
                     uid: seen.uid,
+                    version: seen.version,
                     written: false,
                 })
             }
@@ -252,6 +258,7 @@ impl Applier<'_> {
                 }
                 Ok(Applied {
                     uid: seen.uid,
+                    version: seen.version,
                     written: true,
                 })
             }
@@ -303,6 +310,7 @@ impl Applier<'_> {
         let seen = self.remember(desired, object, Some(desired.hash))?;
         Ok(Applied {
             uid: seen.uid,
+            version: seen.version,
             written: true,
         })
     }
