@@ -53,8 +53,8 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     first.stop(ENDS).await?;
     second.leading(STARTS).await?;
     gateways(&admin, &user.namespace, &mut outcome).await?;
+    exercise::close(&user).await?;
     user.leave().await?;
-    tokio::time::sleep(STANDS_BY).await;
     second.stop(ENDS).await?;
 
     let asked = audit.asked()?;

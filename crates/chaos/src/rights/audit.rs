@@ -33,6 +33,8 @@ pub struct Asked {
     pub effective: bool,
     /// What was sent.
     pub sent: Value,
+    /// What was said, if it was refused.
+    pub message: String,
     /// When it arrived: RFC 3339 with microseconds, so texts are in order of time.
     pub at: String,
 }
@@ -61,9 +63,13 @@ impl std::fmt::Display for Asked {
             namespace,
             code,
             at,
+            message,
             ..
         } = self;
-        write!(f, "{at} {verb} {resource}/{name} in {namespace}: {code}")
+        write!(
+            f,
+            "{at} {verb} {resource}/{name} in {namespace}: {code} {message}"
+        )
     }
 }
 
@@ -143,6 +149,7 @@ impl Audit {
             namespace: text("/objectRef/namespace"),
             name: or(text("/objectRef/name"), "/requestObject/metadata/name"),
             effective: sent_version.is_empty() || sent_version != version("responseObject"),
+            message: text("/responseStatus/message"),
             sent: event.get("requestObject").cloned().unwrap_or_default(),
             at: text("/requestReceivedTimestamp"),
             verb,

@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use atelier_api::Workspace;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Client;
 
 use crate::golden::play;
@@ -22,6 +25,7 @@ const PLOT: Plot = Plot {
     runs: 1,
     services: 1,
 };
+const TRIES: usize = 8;
 /// Changes that other checks are about, or that look the same as one that is made.
 const LEFT_OUT: [&str; 3] = [
     "make it immutable",
@@ -59,13 +63,27 @@ pub async fn damage(admin: &Client) -> anyhow::Result<User> {
             if LEFT_OUT.contains(&change.name) {
                 continue;
             }
-            right(&view).await?;
-            stomper.stomp(key, change).await?;
+            // Controllers of the cluster write into a child, too, and come between.
+            for _ in 0..TRIES {
+                right(&view).await?;
+                if stomper.stomp(key, change).await? {
+                    break;
+                }
+            }
         }
         right(&view).await?;
     }
     println!("  made {} changes", stomper.stomps.len());
     Ok(user)
+}
+
+/// Deletes the workspace and nothing else: the operator clears away what was made for everything in it, and gives up
+/// its own rights last.
+pub async fn close(user: &User) -> anyhow::Result<()> {
+    user.delete::<Workspace>("team").await?;
+    user.gone::<RoleBinding>("atelier-workspace-manager")
+        .await?;
+    user.gone::<Deployment>("svc0").await
 }
 
 async fn right(view: &View) -> anyhow::Result<()> {

@@ -159,6 +159,7 @@ mod tests {
             code,
             effective: true,
             sent,
+            message: String::new(),
             at: String::new(),
         }
     }
