@@ -9,6 +9,7 @@ mod course;
 mod edit;
 mod exceptions;
 mod kubelet;
+mod possessions;
 mod schema;
 mod stage;
 mod standing;

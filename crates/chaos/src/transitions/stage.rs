@@ -102,8 +102,7 @@ impl<'a> Stage<'a> {
             Some(self.stand().await?)
         };
         for manifest in &self.subject.after {
-            let kind = manifest["kind"].as_str().unwrap_or_default();
-            let name = manifest["metadata"]["name"].as_str().unwrap_or_default();
+            let (kind, name) = of(manifest);
             if self.api(kind).get_opt(name).await?.is_none() {
                 self.make(manifest).await?;
             }
@@ -126,8 +125,7 @@ impl<'a> Stage<'a> {
     /// Deletes what comes after the object under test.
     pub async fn clear_after(&self) -> anyhow::Result<()> {
         for manifest in &self.subject.after {
-            let kind = manifest["kind"].as_str().unwrap_or_default();
-            let name = manifest["metadata"]["name"].as_str().unwrap_or_default();
+            let (kind, name) = of(manifest);
             self.remove(kind, name).await?;
         }
         Ok(())
@@ -197,8 +195,7 @@ impl<'a> Stage<'a> {
     }
 
     async fn settle(&self, manifest: &Value) -> anyhow::Result<()> {
-        let kind = manifest["kind"].as_str().unwrap_or_default();
-        let name = manifest["metadata"]["name"].as_str().unwrap_or_default();
+        let (kind, name) = of(manifest);
         match standing(&self.api(kind), name).await? {
             Standing::Good => Ok(()),
             other => anyhow::bail!("{kind} {name}: {other:?}"),
@@ -212,8 +209,7 @@ impl<'a> Stage<'a> {
             return Ok(own);
         }
         for manifest in &self.subject.after {
-            let kind = manifest["kind"].as_str().unwrap_or_default();
-            let name = manifest["metadata"]["name"].as_str().unwrap_or_default();
+            let (kind, name) = of(manifest);
             if self.api(kind).get_opt(name).await?.is_none() {
                 continue;
             }
@@ -224,4 +220,13 @@ impl<'a> Stage<'a> {
         }
         Ok(Standing::Good)
     }
+}
+
+/// Kind and name.
+fn of(manifest: &Value) -> (&str, &str) {
+    let text = |pointer| manifest.pointer(pointer).and_then(Value::as_str);
+    (
+        text("/kind").unwrap_or_default(),
+        text("/metadata/name").unwrap_or_default(),
+    )
 }

@@ -158,6 +158,8 @@ pub fn values(kind: &str, place: &str) -> Vec<Value> {
         ("ComputeTarget", "managed.nodes.min") => json!([0, 2, 3]),
         ("ComputeTarget", "managed.nodes.max") => json!([1, 2, 5]),
         ("ComputeTarget", "managed.idleSecondsBeforeScaleDown") => json!([1, 3600]),
+        // Not with several replicas: it takes more than one try.
+        ("WebService", "class") => json!(["Instance", "Cluster", "Instance", "Cluster"]),
         ("WebService", "replicas") => json!([2, 3, 0, 1]),
         ("WebService", "port") => json!([5002, 8080, 8081]),
         ("WebService", "scorePath") => {

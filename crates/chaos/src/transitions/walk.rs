@@ -1,26 +1,23 @@
 //! The walk of one kind: change after change, each judged, and every few compared with a fresh object.
 
-use std::time::{Duration, Instant};
+mod back;
+mod fresh;
+mod tight;
+
+use std::time::Instant;
 
 use anyhow::Context as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::canary::Canary;
-use super::compare::{alike, becomes};
 use super::course::Turn;
 use super::edit::edited;
-use super::kubelet;
 use super::stage::{Answer, Stage};
 use super::standing::Standing;
-use super::subject::{NOWHERE, is_final, is_only_asked};
+use super::subject::{is_final, is_only_asked};
 use super::tally::{Recovery, Tally};
 use crate::Operator;
 use crate::dump::{Dump, dump};
-
-/// How long a bad object gets to be as good as before, once its `spec` is.
-const RECOVERS: Duration = Duration::from_secs(30);
-/// How long the operator gets to tell of a bad image.
-const TOLD: Duration = Duration::from_secs(15);
 
 /// What all walks share.
 pub struct World<'a> {
@@ -106,7 +103,7 @@ impl<'a> Walk<'a> {
         if self.since > 0 {
             self.compare().await?;
         }
-        Ok(())
+        self.tight().await
     }
 
     async fn turn(&mut self, turn: &Turn) -> anyhow::Result<()> {
@@ -163,7 +160,11 @@ impl<'a> Walk<'a> {
 
     /// Takes an accepted `spec`, and goes back where it turns out bad.
     async fn take(&mut self, what: &str, next: Value, anew: bool) -> anyhow::Result<()> {
+        let before = self.stage.possessions().await?;
         let stands = self.put(what, &next, anew).await?;
+        if anew && self.inherits(what, &before).await? {
+            return self.start_over().await;
+        }
         match stands {
             Standing::Good if is_final(&next) => {
                 let before = std::mem::replace(&mut self.current, next);
@@ -192,143 +193,9 @@ impl<'a> Walk<'a> {
         }
         self.recover(what, anew).await
     }
-
-    /// The last good `spec`, after a bad one.
-    async fn recover(&mut self, what: &str, anew: bool) -> anyhow::Result<()> {
-        let good = self.current.clone();
-        let begun = Instant::now();
-        let stands = self.put(what, &good, anew).await?;
-        let compared = becomes(&self.stage.user, &self.golden).await?;
-        // What was waited for to see that it stays is not part of it.
-        let took = begun.elapsed();
-        if let Some(last) = self.tally.bad.last_mut().filter(|last| last.what == what) {
-            last.seconds = took.as_secs_f64();
-        }
-        if stands != Standing::Good {
-            self.tally
-                .fail(what, &format!("the good value again: {stands:?}"));
-        }
-        if took > RECOVERS || !compared.wrong.is_empty() {
-            let text = format!(
-                "{:.1} s after the good value: {}",
-                took.as_secs_f64(),
-                compared.wrong.join("; ")
-            );
-            self.tally.fail(what, &text);
-            self.start_over().await?;
-        }
-        Ok(())
-    }
-
-    /// After a failure, in another namespace: what follows must not fail for the same reason.
-    async fn start_over(&mut self) -> anyhow::Result<()> {
-        self.stage.user.leave().await?;
-        self.restarts += 1;
-        let subject = self.stage.subject;
-        let namespace = self
-            .world
-            .namespace(subject.kind, &format!("again{}", self.restarts));
-        self.world.canary.consents_to(&namespace).await?;
-        self.stage = Stage::open(subject, self.stage.user.client.clone(), &namespace).await?;
-        let stands = self.stage.begin(&subject.good).await?;
-        anyhow::ensure!(
-            stands == Standing::Good,
-            "not even made anew it is good: {stands:?}"
-        );
-        self.current = subject.good.clone();
-        self.since = 0;
-        self.golden = dump(&self.stage.user).await?;
-        Ok(())
-    }
-
-    async fn put(&mut self, what: &str, spec: &Value, anew: bool) -> anyhow::Result<Standing> {
-        let no_image = spec["image"] == NOWHERE;
-        let put = async {
-            if anew {
-                return self.stage.begin_again(spec).await;
-            }
-            if let Err(message) = self.stage.change(spec).await? {
-                return Ok(Standing::Silent(format!(
-                    "taken when asked about, and refused when done: {message}"
-                )));
-            }
-            self.stage.stand().await
-        };
-        if !no_image {
-            return put.await.with_context(|| what.to_owned());
-        }
-        let seen = async {
-            let mut stands = put.await?;
-            let begun = Instant::now();
-            while stands == Standing::Good && begun.elapsed() < TOLD {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                stands = self.stage.stand().await?;
-            }
-            Ok(stands)
-        };
-        tokio::select! {
-            stands = seen => stands,
-            error = kubelet::says_no_such_image(&self.stage.user) => {
-                error.map(|()| Standing::Silent("the kubelet went".into()))
-            }
-        }
-    }
-
-    /// Compares with a fresh object of the same `spec`.
-    async fn compare(&mut self) -> anyhow::Result<()> {
-        self.since = 0;
-        self.calm().await?;
-        let nth = self.tally.comparisons;
-        self.tally.comparisons += 1;
-        let namespace = self
-            .world
-            .namespace(self.stage.subject.kind, &nth.to_string());
-        let client = self.stage.user.client.clone();
-        self.world.canary.consents_to(&namespace).await?;
-        let fresh = Stage::open(self.stage.subject, client, &namespace).await?;
-        let stands = fresh.begin(&self.current).await?;
-        let compared = alike(&self.stage.user, &fresh.user).await?;
-        for (name, times) in compared.excused {
-            *self.tally.excused.entry(name).or_default() += times;
-        }
-        fresh.user.leave().await?;
-        if !compared.wrong.is_empty() {
-            self.tally.mismatches += 1;
-            let spec = short(&self.current);
-            let text = format!(
-                "unlike a fresh one ({stands:?}): {}; spec {spec}",
-                compared.wrong.join("; ")
-            );
-            self.tally.fail("comparison", &text);
-            self.start_over().await?;
-        }
-        // What a canceled run goes back to is how it stood before.
-        if !is_final(&self.current) {
-            self.golden = dump(&self.stage.user).await?;
-        }
-        Ok(())
-    }
-
-    /// Lets go of what stays only for a time: idle nodes above the minimum.
-    async fn calm(&mut self) -> anyhow::Result<()> {
-        if !self.stage.subject.renew {
-            return Ok(());
-        }
-        let idle = self.current.pointer("/managed/idleSecondsBeforeScaleDown");
-        if idle != Some(&json!(0)) {
-            let mut hasty = self.current.clone();
-            hasty["managed"]["idleSecondsBeforeScaleDown"] = json!(0);
-            self.put("nothing stays idle", &hasty, false).await?;
-            let current = self.current.clone();
-            self.put("as before", &current, false).await?;
-        }
-        self.stage.renew_after().await?;
-        self.stage.stand().await?;
-        Ok(())
-    }
 }
 
-fn short(value: &Value) -> String {
+pub(super) fn short(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(100) {
         Some((end, _)) => format!("{}… ({} characters)", &text[..end], text.chars().count()),
