@@ -20,6 +20,7 @@ use crate::ctx::Ctx;
 use crate::kit::apply::unowned_id;
 use crate::kit::contest::{Contested, look_again};
 use crate::kit::meta::Parent;
+use crate::kit::triggers::NAMESPACE_CHANGED;
 use crate::kit::{self, Error};
 use status::Progress;
 
@@ -89,8 +90,13 @@ async fn make(parent: &Parent, ctx: &Ctx) -> Result<bool, Error> {
     if !ctx.children.is_complete(&parent.namespace) {
         return Ok(false);
     }
+    let mut written = false;
     for child in build::identities(parent)? {
-        applier.apply(&child).await?;
+        written |= applier.apply(&child).await?.written;
+    }
+    // No watch tells us of what we wrote ourselves, and everything else waits for these.
+    if written {
+        ctx.triggers.fire(NAMESPACE_CHANGED, &parent.namespace, "");
     }
     Ok(true)
 }
