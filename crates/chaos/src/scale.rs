@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::Service;
 
 use crate::args::RunArgs;
 use crate::random::Random;
-use crate::rights::audit::Audit;
+use crate::rights::audit::{Asked, Audit};
 use crate::stomp::stomper::Stomper;
 use crate::stomp::view::View;
 use crate::stomp::{Outcome, STARTS};
@@ -29,6 +29,8 @@ const GIVES_UP: Duration = Duration::from_secs(60);
 /// How long it is looked at whether a restart writes anything.
 const AFTER: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(10);
+/// How many writes are shown that should not have been.
+const SHOWN: usize = 5;
 /// A busy machine gets a second chance.
 const TRIES: usize = 2;
 
@@ -161,9 +163,7 @@ async fn idle(
         "idle: resident, kB",
         operator.rss().unwrap_or_default() / 1024,
     );
-    for write in writes {
-        outcome.wrong(format!("written while nothing happened: {write}"));
-    }
+    show(&writes, "written while nothing happened", outcome);
     Ok(())
 }
 
@@ -198,7 +198,7 @@ async fn restart(
     let caught_up = begun.elapsed();
     tokio::time::sleep(AFTER).await;
     let asked = audit.asked()?;
-    let is_repair = |asked: &crate::rights::audit::Asked| {
+    let is_repair = |asked: &Asked| {
         asked.verb == "create" && asked.resource == "services" && asked.namespace == last.namespace
     };
     let (repairs, others): (Vec<_>, Vec<_>) = asked
@@ -219,10 +219,17 @@ async fn restart(
         repairs.len() == 1,
         format!("the missing child was made {} times", repairs.len()),
     );
-    for write in others {
-        outcome.wrong(format!(
-            "written after a restart although nothing else was wrong: {write}"
-        ));
-    }
+    let what = "written after a restart although nothing else was wrong";
+    show(&others, what, outcome);
     Ok(caught_up)
+}
+
+/// Of many writes that should not be, the first few tell as much as all.
+fn show(writes: &[&Asked], what: &str, outcome: &mut Outcome) {
+    for write in writes.iter().take(SHOWN) {
+        outcome.wrong(format!("{what}: {write}"));
+    }
+    if let Some(more) = writes.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        outcome.wrong(format!("{what}: and {more} more"));
+    }
 }

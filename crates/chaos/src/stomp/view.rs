@@ -223,12 +223,13 @@ fn note(known: &mut Known, key: Key, object: DynamicObject, gone: bool, at: Inst
     };
 }
 
-/// Whether an object is a child, when all is at rest. The pods of Deployments are the Deployments' own.
+/// Whether an object is a child, when all is at rest. The pods of Deployments are the Deployments' own; the pod of a run
+/// that has ended tells what was, and nobody wants it to be anything.
 fn is_ours(object: &DynamicObject) -> bool {
     let owners = object.owner_references();
     let by_owner = owners
         .iter()
-        .any(|owner| owner.api_version.starts_with("atelier.dev/"));
+        .any(|owner| owner.api_version.starts_with("atelier.dev/") && owner.kind != "Run");
     let binding = object.name_any() == "atelier-workspace-manager";
     by_owner || (binding && object.labels().contains_key(labels::MANAGED_BY))
 }
