@@ -104,17 +104,14 @@ pub fn status(target: &ComputeTarget, view: &View, now: Timestamp) -> ComputeTar
     let (reason, message) = match errors.first() {
         Some(error) => {
             let first = format!(
-                "{} of {current} nodes cannot start; slot {}: {}",
+                "{} nodes cannot start; slot {}: {}",
                 errors.len(),
                 error.slot,
                 error.message
             );
             (reasons::NODES_UNUSABLE, first)
         }
-        None if resizing => (
-            reasons::RESIZING,
-            format!("{current} of {wanted} nodes are there"),
-        ),
+        None if resizing => (reasons::RESIZING, resizing_message(&held, &counts, wanted)),
         None => (
             reasons::STEADY,
             format!("{current} of at most {max} nodes are there"),
@@ -143,6 +140,21 @@ pub fn status(target: &ComputeTarget, view: &View, now: Timestamp) -> ComputeTar
             .build(),
         errors,
     }
+}
+
+fn resizing_message(
+    held: &BTreeMap<u32, slots::Slot<'_>>,
+    counts: &NodeCounts,
+    wanted: i32,
+) -> String {
+    let waits = held.iter().find_map(|(id, slot)| {
+        let why = slot.run.or(slot.placeholder)?.seen.pod()?;
+        Some((id, why.unschedulable.as_ref()?))
+    });
+    let why = waits.map(|(id, why)| format!("; slot {id} waits for a machine: {why}"));
+    let there = counts.running + counts.idle;
+    let why = why.unwrap_or_default();
+    format!("{there} of {wanted} nodes are there{why}")
 }
 
 fn count(held: &BTreeMap<u32, slots::Slot<'_>>) -> NodeCounts {

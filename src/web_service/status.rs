@@ -175,6 +175,13 @@ fn judge(service: &WebService, progress: &Progress, seen: &Seen, settled: bool) 
     {
         return found;
     }
+    if let Some(why) = &view.refused {
+        return verdict(
+            ServiceState::Failed,
+            reasons::CHILD_REFUSED,
+            format!("the API server takes no pod of this version: {why}"),
+        );
+    }
     let complete = view.updated == wanted && view.replicas == wanted && view.available == wanted;
     match complete {
         true if wanted == 0 => verdict(

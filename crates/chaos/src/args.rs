@@ -82,6 +82,9 @@ pub struct RunArgs {
     /// Stop after so many minutes, with a fair share of each sort of plan.
     #[arg(long, value_name = "M")]
     pub minutes: Option<f64>,
+    /// Keep what undisturbed plays lead to, in crates/chaos/golden.
+    #[arg(long, global = true)]
+    pub bless: bool,
     /// Print the plans and do nothing.
     #[arg(long)]
     pub list: bool,

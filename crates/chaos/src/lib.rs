@@ -12,6 +12,7 @@ pub mod control_plane;
 pub mod disturber;
 pub mod dump;
 pub mod golden;
+pub mod kept;
 pub mod lab;
 pub mod leaders;
 pub mod operator;

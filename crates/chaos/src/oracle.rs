@@ -49,8 +49,17 @@ pub fn judge(golden: &Account, trail: &[Request]) -> Vec<String> {
     wrong
 }
 
+/// Writes that changed nothing. Undisturbed there is no reason for one.
+pub fn idle_writes(trail: &[Request]) -> impl Iterator<Item = String> + '_ {
+    let idle = |request: &&Request| request.is_write() && request.is_done() && !request.effective;
+    trail
+        .iter()
+        .filter(idle)
+        .map(|request| format!("changed nothing: {request}"))
+}
+
 fn judge_request(request: &Request) -> Option<String> {
-    if request.status == Some(403) && is_by_rights(request) {
+    if request.status == Some(403) {
         return Some(format!("forbidden: {request}"));
     }
     let careless = request.uid.is_none() || request.version.is_none();
@@ -60,13 +69,6 @@ fn judge_request(request: &Request) -> Option<String> {
             request.uid
         )
     })
-}
-
-/// Admission says 403 too, as when the API server does not know yet of a ServiceAccount that was just made: that is
-/// said to whoever asks too early, and passes.
-fn is_by_rights(request: &Request) -> bool {
-    let message = request.refusal.as_deref();
-    message.is_none_or(|message| message.contains(" cannot "))
 }
 
 fn more<'a>(
@@ -126,6 +128,16 @@ mod tests {
             key("y"),
         ];
         assert_eq!(judge(&golden, &trail).len(), 2);
+    }
+
+    #[test]
+    fn a_write_that_changes_nothing_is_seen() {
+        let idle = Request {
+            effective: false,
+            ..request("patch", "runs/status", "a")
+        };
+        let trail = [request("create", "pods", "a"), idle];
+        assert_eq!(idle_writes(&trail).count(), 1);
     }
 
     #[test]

@@ -11,13 +11,13 @@ use kube::Client;
 use crate::disturber::{Armed, Disturber};
 use crate::dump::{Dump, difference};
 use crate::golden::{Recorder, act};
-use crate::oracle::{Account, judge};
+use crate::oracle::{Account, idle_writes, judge};
 use crate::plan::Plan;
 use crate::replay::Replay;
 use crate::report::{Outcome, Verdict};
 use crate::schedule::Moments;
 use crate::trail::Request;
-use crate::{Lab, Operator, Scenario, scenarios};
+use crate::{Lab, Operator, Scenario, kept, scenarios};
 
 const STARTS: Duration = Duration::from_secs(30);
 
@@ -56,7 +56,11 @@ impl Runner {
     }
 
     /// Plays a scenario twice without disturbing it, and learns what it does.
-    pub async fn learn(&mut self, scenario: &'static dyn Scenario) -> anyhow::Result<&Golden> {
+    pub async fn learn(
+        &mut self,
+        scenario: &'static dyn Scenario,
+        bless: bool,
+    ) -> anyhow::Result<&Golden> {
         let first = self.undisturbed(scenario).await?;
         let second = self.undisturbed(scenario).await?;
         for (mark, stands) in &first.marks {
@@ -67,6 +71,7 @@ impl Runner {
                 scenario.name()
             );
         }
+        kept::compare(scenario.name(), &first.marks, bless)?;
         let golden = Golden {
             moments: first.moments.and(&second.moments),
             account: first.account.or(second.account),
@@ -87,7 +92,8 @@ impl Runner {
         user.leave().await?;
         played.with_context(|| format!("{}, undisturbed", scenario.name()))?;
         let account = Account::of(&trail);
-        let wrong = judge(&account, &trail);
+        let mut wrong = judge(&account, &trail);
+        wrong.extend(idle_writes(&trail));
         anyhow::ensure!(
             wrong.is_empty(),
             "{}, undisturbed: {}",

@@ -11,7 +11,7 @@ use crate::plan::Plan;
 use crate::random::Random;
 use crate::report::{Outcome, Report, Verdict};
 use crate::runner::Runner;
-use crate::{Lab, scenarios, schedule};
+use crate::{Lab, kept, scenarios, schedule};
 
 const STARTS: Duration = Duration::from_secs(30);
 
@@ -32,7 +32,7 @@ pub async fn disturb(args: &RunArgs) -> anyhow::Result<()> {
     for scenario in scenarios::named(args.scenario.as_deref())? {
         let name = scenario.name();
         if wanted.is_empty() || wanted.iter().any(|plan| plan.scenario == name) {
-            let moments = &runner.learn(scenario).await?.moments;
+            let moments = &runner.learn(scenario, args.bless).await?.moments;
             println!(
                 "{name}: {} writes, {} sorts of events",
                 moments.writes.len(),
@@ -138,6 +138,7 @@ pub async fn undisturbed(args: &RunArgs) -> anyhow::Result<()> {
             }
             plays.push(marks);
         }
+        kept::compare(scenario.name(), &plays[0], args.bless)?;
         for (mark, first) in &plays[0] {
             for line in difference(first, &plays[1][mark]) {
                 alike = false;

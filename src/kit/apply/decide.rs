@@ -161,6 +161,15 @@ mod tests {
     }
 
     #[test]
+    fn what_was_made_for_an_object_of_the_same_name_that_is_gone_is_nobodys() {
+        let mut other = desired("x");
+        let owner = other.object.metadata.owner_references.as_mut();
+        owner.expect("an owner")[0].uid = "another".into();
+        assert!(is_predecessors(&seen("x"), &other));
+        assert!(!is_predecessors(&seen("x"), &desired("x")));
+    }
+
+    #[test]
     fn ours_is_the_known_uid_or_the_owners_uid_and_nothing_else() {
         assert!(is_ours(&seen("x"), None, Some("owner")));
         assert!(is_ours(&seen("x"), Some("u"), Some("another")));

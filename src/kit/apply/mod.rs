@@ -106,6 +106,11 @@ impl Applier<'_> {
                 version: seen.version,
                 written: false,
             }),
+            // Of an object of the same name that is gone. The garbage collector is about to remove it, and what was made
+            // for another is not made ours by another owner reference.
+            (Decision::Replace, Some(seen)) if is_predecessors(&seen, desired) => {
+                Err(Error::Stale(desired.key.to_string()))
+            }
             (Decision::Replace, Some(seen)) if self.is_ours(desired, &seen) => match left_alone {
                 true => Ok(Applied {
                     uid: seen.uid,
@@ -172,9 +177,11 @@ impl Applier<'_> {
         let Some(seen) = live.and_then(|object| Seen::of(desired.key.kind, &object)) else {
             return Err(Error::Stale(desired.key.to_string()));
         };
+        if is_predecessors(&seen, desired) {
+            return Err(Error::Stale(desired.key.to_string()));
+        }
         if !same_role && !self.is_ours(desired, &seen) {
-            // Of an owner of the same name that is gone: the garbage collector is about to remove it.
-            return match seen.deleting || is_predecessors(&seen, desired) {
+            return match seen.deleting {
                 true => Err(Error::Stale(desired.key.to_string())),
                 false => Err(Error::NameConflict(desired.key.clone())),
             };

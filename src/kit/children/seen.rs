@@ -67,6 +67,8 @@ pub struct DeploymentView {
     pub ready: i32,
     /// Replicas that are available.
     pub available: i32,
+    /// Why the API server takes no pods, if it does not: a quota, a policy, or what is in them.
+    pub refused: Option<String>,
 }
 
 impl Seen {
@@ -111,6 +113,14 @@ pub fn owner_generation(object: &DynamicObject) -> i64 {
     said.and_then(|said| said.parse().ok()).unwrap_or_default()
 }
 
+fn replica_failure(deployment: &Value) -> Option<String> {
+    let conditions = deployment.pointer("/status/conditions")?.as_array()?;
+    let failure = conditions
+        .iter()
+        .find(|c| c["type"] == "ReplicaFailure" && c["status"] == "True")?;
+    Some(failure["message"].as_str().unwrap_or_default().to_owned())
+}
+
 fn view(kind: ChildKind, value: Value) -> View {
     match kind {
         ChildKind::Pod => match serde_json::from_value::<Pod>(value) {
@@ -133,6 +143,7 @@ fn view(kind: ChildKind, value: Value) -> View {
                 updated: count("updatedReplicas"),
                 ready: count("readyReplicas"),
                 available: count("availableReplicas"),
+                refused: replica_failure(&value),
             })
         }
         _ => View::Plain,

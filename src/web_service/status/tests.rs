@@ -14,6 +14,7 @@ fn service(replicas: i32) -> WebService {
 
 fn rollout(updated: i32, replicas: i32, available: i32) -> Option<DeploymentView> {
     Some(DeploymentView {
+        refused: None,
         generation: 1,
         observed_generation: 1,
         replicas,
@@ -143,4 +144,21 @@ fn turning_keys_off_is_told_once_as_a_warning() {
         Some((true, "AuthNone"))
     );
     assert!(transitions(Some(&open), &open).is_empty());
+}
+
+#[test]
+fn pods_that_the_api_server_does_not_take_are_told_of() {
+    let refused = DeploymentView {
+        refused: Some("exceeded quota: small".into()),
+        ..DeploymentView::default()
+    };
+    let now = Timestamp::from_second(0).expect("a valid time");
+    let seen = Seen {
+        deployment: Some(refused),
+        pods: vec![],
+    };
+    let after = status(&service(1), &Progress::Made(None), &seen, None, now);
+    assert_eq!(after.state, Some(ServiceState::Failed));
+    let ready = after.conditions.iter().find(|c| c.type_ == READY);
+    assert!(ready.is_some_and(|c| c.message.contains("exceeded quota")));
 }

@@ -69,7 +69,10 @@ pub struct Principal {
     /// The ServiceAccount's namespace; absent: this one. Another namespace has to consent with the label
     /// `consent.atelier.dev/<this namespace>: "true"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
     pub namespace: Option<String>,
 }
 

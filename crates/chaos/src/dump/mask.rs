@@ -69,6 +69,11 @@ impl<'a> Masks<'a> {
             ] {
                 metadata.remove(own);
             }
+            // Which generation a child was last made from depends on how often its owner was changed before.
+            if let Some(Value::Object(annotations)) = metadata.get_mut("annotations") {
+                annotations.remove(atelier_api::labels::OWNER_GENERATION);
+            }
+            metadata.retain(|_, value| value.as_object().is_none_or(|map| !map.is_empty()));
         }
         // What Kubernetes itself says of a pod or Deployment is full of names and times; the numbers matter.
         let ours = root.get("apiVersion").is_some_and(is_group);
