@@ -110,6 +110,8 @@ pub struct Election {
     claim: watch::Sender<Option<Instant>>,
     /// The lease as last seen, and since when it has had that version. `None` until it was looked at.
     seen: Option<Seen>,
+    /// Until when another may still believe that it leads, whatever became of the lease.
+    others_until: Option<Instant>,
 }
 
 struct Seen {
@@ -137,6 +139,7 @@ impl Election {
                 me,
                 claim: sender,
                 seen: None,
+                others_until: None,
             },
             Claim(receiver),
         )
@@ -219,6 +222,11 @@ impl Election {
     }
 
     fn see(&mut self, lease: Option<Lease>) {
+        if let Some(spec) = lease.as_ref().and_then(|l| l.spec.as_ref()) {
+            let holder = spec.holder_identity.as_deref().unwrap_or_default();
+            let other = !holder.is_empty() && holder != self.me;
+            self.others_until = other.then(|| Instant::now() + lasts(spec));
+        }
         let mut now = Seen {
             lease,
             since: Instant::now(),
@@ -243,7 +251,9 @@ impl Election {
             };
             let spec = lease.as_ref().and_then(|l| l.spec.as_ref());
             let step = decide(spec, &self.me, since.elapsed());
-            if step == Step::Wait {
+            // A lease that somebody deleted was not given back.
+            let deleted = lease.is_none() && self.others_until.is_some_and(|t| Instant::now() < t);
+            if step == Step::Wait || deleted {
                 return Ok(false);
             }
             match self.write(lease, step).await {

@@ -45,6 +45,8 @@ pub enum Verdict {
 #[derive(Clone, Debug, Default)]
 struct Contest {
     change: Option<Change>,
+    /// Whether the change is being undone. Counts once it is: a write that met a conflict has undone nothing.
+    underway: bool,
     repairs: Vec<Timestamp>,
     /// How often the child has been left alone.
     pauses: u32,
@@ -77,9 +79,16 @@ impl Contest {
             self.pauses = self.pauses.saturating_add(1);
             return Verdict::Leave(until);
         }
-        self.until = None;
-        self.repairs.push(now);
+        self.underway = true;
         Verdict::Repair
+    }
+
+    /// The change has been undone.
+    fn undone(&mut self, now: Timestamp) {
+        if std::mem::take(&mut self.underway) {
+            self.until = None;
+            self.repairs.push(now);
+        }
     }
 
     /// When a contested child is to be looked at again. `None` if nobody insists.
@@ -135,11 +144,25 @@ impl Contests {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A child is, or was just made, what is wanted.
-    pub fn settled(&self, key: &ChildKey, owner: &str, wanted: ContentHash) {
+    /// A child is what is wanted, or was `written` to be.
+    pub fn settled(
+        &self,
+        key: &ChildKey,
+        owner: &str,
+        wanted: ContentHash,
+        written: bool,
+        now: Timestamp,
+    ) {
         let mut entries = self.entries();
         match entries.get_mut(key) {
-            Some(entry) if entry.owner == owner => entry.wanted = wanted,
+            Some(entry) if entry.owner == owner => {
+                entry.wanted = wanted;
+                match written {
+                    true => entry.contest.undone(now),
+                    // Somebody else undid it.
+                    false => entry.contest.underway = false,
+                }
+            }
             _ => {
                 let entry = Entry {
                     owner: owner.into(),
@@ -209,6 +232,14 @@ mod tests {
         Timestamp::from_second(second).expect("a valid time")
     }
 
+    fn repair(contest: &mut Contest, change: Change, second: i64) -> Verdict {
+        let verdict = contest.judge(change, at(second));
+        if verdict == Verdict::Repair {
+            contest.undone(at(second));
+        }
+        verdict
+    }
+
     fn edit(text: &str) -> Change {
         Change::Edited(hash(text))
     }
@@ -221,13 +252,13 @@ mod tests {
     fn the_same_change_is_undone_three_times_a_minute_and_then_left_for_longer_and_longer() {
         let mut contest = Contest::default();
         for second in [0, 5, 10] {
-            assert_eq!(contest.judge(edit("x"), at(second)), Verdict::Repair);
+            assert_eq!(repair(&mut contest, edit("x"), second), Verdict::Repair);
         }
         assert_eq!(contest.again(at(11)), None);
         assert_eq!(contest.judge(edit("x"), at(15)), Verdict::Leave(at(45)));
         assert_eq!(contest.judge(edit("x"), at(44)), Verdict::Leave(at(45)));
         assert_eq!(contest.again(at(44)), Some(at(45)));
-        assert_eq!(contest.judge(edit("x"), at(45)), Verdict::Repair);
+        assert_eq!(repair(&mut contest, edit("x"), 45), Verdict::Repair);
         assert_eq!(contest.judge(edit("x"), at(46)), Verdict::Leave(at(106)));
     }
 
@@ -236,28 +267,38 @@ mod tests {
         let mut contest = Contest::default();
         for second in 0..50 {
             let change = edit(if second % 2 == 0 { "x" } else { "y" });
-            assert_eq!(contest.judge(change, at(second)), Verdict::Repair);
+            assert_eq!(repair(&mut contest, change, second), Verdict::Repair);
         }
         let mut contest = Contest::default();
         for turn in 0..50 {
             assert_eq!(
-                contest.judge(Change::Deleted, at(turn * 25)),
+                repair(&mut contest, Change::Deleted, turn * 25),
                 Verdict::Repair
             );
         }
     }
 
     #[test]
+    fn a_repair_that_meets_a_conflict_is_tried_again_and_counts_once() {
+        let mut contest = Contest::default();
+        for second in 0..20 {
+            assert_eq!(contest.judge(edit("x"), at(second)), Verdict::Repair);
+        }
+        contest.undone(at(20));
+        assert_eq!(contest.repairs.len(), 1);
+    }
+
+    #[test]
     fn after_a_minute_of_calm_the_contest_is_over() {
         let mut contest = Contest::default();
         for second in [0, 1, 2, 3] {
-            contest.judge(edit("x"), at(second));
+            repair(&mut contest, edit("x"), second);
         }
-        assert_eq!(contest.judge(edit("x"), at(33)), Verdict::Repair);
+        assert_eq!(repair(&mut contest, edit("x"), 33), Verdict::Repair);
         assert_eq!(contest.again(at(34)), Some(at(93)));
         assert_eq!(contest.again(at(94)), None);
-        assert_eq!(contest.judge(edit("x"), at(95)), Verdict::Repair);
-        assert_eq!(contest.judge(edit("x"), at(96)), Verdict::Repair);
+        assert_eq!(repair(&mut contest, edit("x"), 95), Verdict::Repair);
+        assert_eq!(repair(&mut contest, edit("x"), 96), Verdict::Repair);
     }
 
     #[test]
@@ -266,7 +307,7 @@ mod tests {
         let key = ChildKey::new(ChildKind::Secret, "n", "a");
         for turn in 0..10 {
             let (old, new) = (hash(&turn.to_string()), hash(&(turn + 1).to_string()));
-            contests.settled(&key, "o", old);
+            contests.settled(&key, "o", old, true, at(turn));
             assert_eq!(
                 contests.judge(&key, "o", new, Some(old), at(turn)),
                 Verdict::Repair
@@ -280,7 +321,7 @@ mod tests {
         let contests = Contests::default();
         let key = ChildKey::new(ChildKind::Secret, "n", "a");
         for second in 0..4 {
-            contests.settled(&key, "o", hash("wanted"));
+            contests.settled(&key, "o", hash("wanted"), true, at(second));
             contests.judge(&key, "o", hash("wanted"), None, at(second));
         }
         let told = contests.of("o", at(4)).expect("somebody insists");

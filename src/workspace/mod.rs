@@ -12,6 +12,7 @@ mod validate;
 use std::sync::Arc;
 
 use atelier_api::Workspace;
+use atelier_api::v1alpha1::ProvisioningState;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
@@ -46,6 +47,8 @@ pub async fn reconcile(workspace: Arc<Workspace>, ctx: Arc<Ctx>) -> Result<Actio
         Err(rejection) => (Progress::Rejected(rejection), None),
         Ok(parent) => match make(&parent, &ctx).await {
             Ok(true) => (Progress::Complete, None),
+            // After a start: what is not known yet says nothing of a workspace that was ready.
+            Ok(false) if was_ready(workspace) => return Ok(Action::requeue(SOON)),
             Ok(false) => (Progress::Underway, Some(SOON)),
             Err(error) if error.needs_help() => (Progress::Blocked(error), Some(RARELY)),
             Err(error) => return Err(error),
@@ -69,6 +72,11 @@ pub async fn reconcile(workspace: Arc<Workspace>, ctx: Arc<Ctx>) -> Result<Actio
             .await;
     }
     Ok(look_again(next, contested.as_ref(), now))
+}
+
+fn was_ready(workspace: &Workspace) -> bool {
+    let status = workspace.status.as_ref();
+    status.and_then(|s| s.provisioning_state) == Some(ProvisioningState::Succeeded)
 }
 
 /// Our own binding has no owner, and is the workspace's all the same.

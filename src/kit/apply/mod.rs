@@ -91,7 +91,9 @@ impl Applier<'_> {
         let applied = self.restore(desired).await?;
         if is_contestable(desired.key.kind) {
             let owner = owner_id(desired);
-            self.contests.settled(&desired.key, &owner, desired.hash);
+            let (key, written) = (&desired.key, applied.written);
+            self.contests
+                .settled(key, &owner, desired.hash, written, self.now);
         }
         Ok(applied)
     }
@@ -229,6 +231,13 @@ impl Applier<'_> {
             {
                 self.delete(&desired.key, seen).await?;
                 Err(Error::Stale(desired.key.to_string()))
+            }
+            // Somebody made it immutable: it is made anew at once, with what was to be in it.
+            Err(error)
+                if status_code(&error) == Some(422) && desired.key.kind == ChildKind::Secret =>
+            {
+                self.delete(&desired.key, seen).await?;
+                Box::pin(self.create(desired)).await
             }
             Err(error) => Err(refused_or_api(&desired.key, "replace", error)),
         }
