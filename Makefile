@@ -27,6 +27,14 @@ test-all: test ## What takes longer too: the test clusters and images test thems
 	@images/test
 	@charts/test --node
 
+.PHONY: chaos
+chaos: build ## Everything that tries to knock the operator over, an hour: make chaos [SEED=7]
+	@tests/chaos $(if $(SEED),--seed $(SEED))
+
+.PHONY: mutants
+mutants: build ## The operator broken on purpose: the above has to find it
+	@tests/mutants
+
 .PHONY: build
 build: ## The programs, static, for images and tests alike
 	@cargo build --workspace --bins

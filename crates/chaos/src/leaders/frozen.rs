@@ -139,10 +139,11 @@ pub async fn round(
         orphan || !held.effective,
         format!("{name}: the write changed something: {}", line(held)),
     );
-    let late = old.effective_since(taken_over);
+    // Not even sent: that a version no longer fits is the second line of defence, and a creation has none.
+    let late = old.writes_since(taken_over);
     let own = |entry: &&std::sync::Arc<Entry>| entry.seq != held.seq;
     for write in late.iter().filter(own) {
-        outcome.wrong(format!("{name}: the old leader wrote: {}", line(write)));
+        outcome.wrong(format!("{name}: the old leader sent: {}", line(write)));
     }
     rules.clear();
     if orphan {
