@@ -141,6 +141,18 @@ mod tests {
     }
 
     #[test]
+    fn a_placeholder_that_somebody_took_away_may_come_back() {
+        let make = |name: &str| request("create", "pods", name);
+        let golden = Account::of(&[make("cpu-slot-0"), make("a-1-0")]);
+        let trail = [make("cpu-slot-0"), make("cpu-slot-0")];
+        assert_eq!(judge(&golden, &trail), Vec::<String>::new());
+        let ours = request("delete", "pods", "cpu-slot-0");
+        let trail = [make("cpu-slot-0"), ours, make("cpu-slot-0")];
+        assert_eq!(judge(&golden, &trail).len(), 1);
+        assert_eq!(judge(&golden, &[make("a-1-0"), make("a-1-0")]).len(), 1);
+    }
+
+    #[test]
     fn a_creation_that_was_refused_does_not_count() {
         let refused = Request {
             status: Some(409),

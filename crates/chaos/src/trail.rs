@@ -97,16 +97,21 @@ pub fn effective_writes(trail: &[Request]) -> BTreeSet<Write> {
     writes
 }
 
-/// How often each object was made.
+/// How often each object was made. A node's placeholder that is made twice with no deletion of ours between was taken
+/// away by somebody else, and coming back is what it should: the fake kubelet deletes by name, without a uid, and on a
+/// busy machine hits the next pod of that name.
 pub fn creations(trail: &[Request]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    let made = trail
-        .iter()
-        .filter(|request| request.verb == "create" && request.is_write() && request.is_done());
-    for request in made {
-        *counts
-            .entry(format!("{}/{}", request.resource, request.name))
-            .or_default() += 1;
+    let mut standing = BTreeSet::new();
+    for request in trail.iter().filter(|r| r.is_write() && r.is_done()) {
+        let name = format!("{}/{}", request.resource, request.name);
+        let is_placeholder = request.resource == "pods" && request.name.contains("-slot-");
+        match request.verb.as_str() {
+            "create" if !standing.insert(name.clone()) && is_placeholder => {}
+            "create" => *counts.entry(name).or_default() += 1,
+            "delete" => drop(standing.remove(&name)),
+            _ => {}
+        }
     }
     counts
 }
