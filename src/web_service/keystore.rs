@@ -88,6 +88,13 @@ pub async fn ensure(
         .get_opt(&key.name)
         .await
         .map_err(Error::api(format!("get {key}")))?;
+    // The keys of a service of the same name that is gone open nothing of this one. They are about to be removed.
+    if stored
+        .as_ref()
+        .is_some_and(|secret| is_anothers(secret, parent))
+    {
+        return Err(Error::Stale(key.to_string()));
+    }
     // What is decided on is what will be replaced: the views must agree before anything is judged.
     if stored.as_ref().map(version) != seen.as_ref().map(|seen| seen.version) {
         observe(ctx, &key, stored.as_ref(), parent)?;
@@ -125,6 +132,13 @@ pub async fn ensure(
     );
     tell(service, ctx, &decision.remade).await;
     Ok(Some(public))
+}
+
+/// Whether a Secret was made for another object of the same name.
+fn is_anothers(secret: &Secret, parent: &Parent) -> bool {
+    let owners = secret.owner_references().iter();
+    let mut owners = owners.filter(|owner| owner.controller == Some(true));
+    owners.any(|owner| owner.name == parent.name && owner.uid != parent.uid())
 }
 
 /// Takes what was read into the view, where it is ours. What is not is left to the write, which tells of it.
@@ -216,4 +230,29 @@ fn random() -> Result<[u8; 32], Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| Error::Random(error.to_string()))?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_keys_of_a_service_of_the_same_name_that_is_gone_are_not_taken_over() {
+        let service = json!({"apiVersion": "atelier.dev/v1alpha1", "kind": "WebService",
+            "metadata": {"name": "svc", "namespace": "n", "uid": "new"}, "spec": {"image": "i"}});
+        let service: WebService = serde_json::from_value(service).expect("a service");
+        let parent = Parent::of(&service, "team").expect("stored");
+        let secret = |owner: &str| -> Secret {
+            let owner = json!({"apiVersion": "atelier.dev/v1alpha1", "kind": "WebService",
+                "name": "svc", "uid": owner, "controller": true});
+            let secret = json!({"metadata": {"name": "svc-keys", "ownerReferences": [owner]}});
+            serde_json::from_value(secret).expect("a Secret")
+        };
+        assert!(is_anothers(&secret("old"), &parent));
+        assert!(!is_anothers(&secret("new"), &parent));
+        // Whose owner somebody took away is known by its uid, further on.
+        assert!(!is_anothers(&Secret::default(), &parent));
+    }
 }
