@@ -45,7 +45,6 @@ pub fn gate(ctx: &Ctx, namespace: &str) -> Gate {
     }
     let workspace = match holder(ctx, namespace) {
         Holder::Workspace(workspace) => workspace,
-        Holder::Gone(name) => return Gate::Closed(being_cleared(&name)),
         Holder::Nobody => {
             return Gate::Closed(
                 "there is no Workspace in this namespace; make one, or wait for it".into(),
@@ -80,8 +79,6 @@ fn has_identities(ctx: &Ctx, workspace: &Workspace, namespace: &str) -> bool {
 pub enum Holder {
     /// This workspace.
     Workspace(Arc<Workspace>),
-    /// A workspace of this name, which is gone: nobody else has the namespace until what was made for it is.
-    Gone(String),
     /// Nobody: there is no workspace.
     Nobody,
 }
@@ -93,8 +90,9 @@ impl Holder {
     }
 }
 
-/// The workspace that has a namespace. Our own binding there says which that is; where there is none yet, it is the
-/// oldest, then the one with the smaller uid.
+/// The workspace that has a namespace. Our own binding there says which that is; where it says nothing, or names one
+/// that is not there, it is the oldest, then the one with the smaller uid. So who tampers with that label takes nothing
+/// away: it decides only between workspaces that are there.
 pub fn holder(ctx: &Ctx, namespace: &str) -> Holder {
     let live = |w: &Workspace| {
         w.metadata.namespace.as_deref() == Some(namespace)
@@ -107,22 +105,10 @@ pub fn holder(ctx: &Ctx, namespace: &str) -> Holder {
 }
 
 fn choose(all: Vec<Arc<Workspace>>, recorded: Option<String>) -> Holder {
-    match recorded {
-        Some(name) => match all.into_iter().find(|w| w.name_any() == name) {
-            Some(workspace) => Holder::Workspace(workspace),
-            None => Holder::Gone(name),
-        },
-        None => {
-            let age = |w: &Arc<Workspace>| w.metadata.creation_timestamp.clone().map(|t| t.0);
-            let oldest = all.into_iter().min_by_key(|w| (age(w), w.uid()));
-            oldest.map_or(Holder::Nobody, Holder::Workspace)
-        }
-    }
-}
-
-/// What is told while nobody has a namespace.
-pub fn being_cleared(name: &str) -> String {
-    format!("the Workspace {name} is gone, and what was made for it is being removed")
+    let age = |w: &Arc<Workspace>| w.metadata.creation_timestamp.clone().map(|t| t.0);
+    let named = |w: &Arc<Workspace>| Some(w.name_any()) == recorded;
+    let first = all.into_iter().min_by_key(|w| (!named(w), age(w), w.uid()));
+    first.map_or(Holder::Nobody, Holder::Workspace)
 }
 
 /// Labels of a namespace, if it is known.
@@ -200,7 +186,6 @@ mod tests {
     fn name(holder: Holder) -> String {
         match holder {
             Holder::Workspace(workspace) => workspace.name_any(),
-            Holder::Gone(name) => format!("gone: {name}"),
             Holder::Nobody => "nobody".into(),
         }
     }
@@ -213,9 +198,14 @@ mod tests {
     }
 
     #[test]
-    fn who_has_a_namespace_keeps_it_and_nobody_takes_it_over_before_it_is_cleared() {
+    fn who_has_a_namespace_keeps_it_whatever_the_ages() {
         let all = vec![workspace("a", 1), workspace("b", 1)];
-        assert_eq!(name(choose(all.clone(), Some("b".into()))), "b");
-        assert_eq!(name(choose(all, Some("c".into()))), "gone: c");
+        assert_eq!(name(choose(all, Some("b".into()))), "b");
+    }
+
+    #[test]
+    fn who_writes_another_name_into_our_binding_takes_the_namespace_from_nobody() {
+        let all = vec![workspace("team", 1)];
+        assert_eq!(name(choose(all, Some("nobody-knows".into()))), "team");
     }
 }

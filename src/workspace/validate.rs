@@ -41,7 +41,6 @@ pub fn validate(workspace: &Workspace, ctx: &Ctx) -> Result<Parent, Rejection> {
             "the workspace {} has this namespace; make this one in another namespace",
             holder.name_any()
         )),
-        Holder::Gone(name) => Some(gate::being_cleared(&name)),
         Holder::Nobody => None,
     };
     let inputs = Inputs {

@@ -12,7 +12,7 @@ use atelier_testkit::{Cluster, TestNamespace, eventually, operator};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::{DeleteParams, Preconditions};
+use kube::api::{DeleteParams, PostParams};
 use serde_json::json;
 
 use crate::compute::{Witness, nodes, slots_are_empty, state};
@@ -48,15 +48,13 @@ async fn replace_killed(cluster: &Cluster) {
     // Its successor may have got it already: then it stays.
     let held = leases.get(operator::NAME).await.unwrap();
     if held.spec.as_ref().and_then(|s| s.holder_identity.as_ref()) == Some(&old) {
-        let unchanged = Preconditions {
-            resource_version: held.metadata.resource_version,
-            uid: None,
-        };
-        let params = DeleteParams {
-            preconditions: Some(unchanged),
-            ..DeleteParams::default()
-        };
-        leases.delete(operator::NAME, &params).await.unwrap();
+        // Given back, not deleted: a lease that somebody deletes may still be believed in. With the version it was read
+        // at: a conflict means that somebody else has it by now.
+        let mut free = held;
+        free.spec.get_or_insert_default().holder_identity = Some(String::new());
+        let _ = leases
+            .replace(operator::NAME, &PostParams::default(), &free)
+            .await;
     }
     cluster.operator().await;
 }
