@@ -4,7 +4,7 @@
 //! In memory only. After a restart the count begins anew, and the first difference found is never counted: it cannot
 //! be told from a change of what is wanted.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -110,7 +110,6 @@ impl Contest {
 }
 
 struct Entry {
-    owner: String,
     wanted: ContentHash,
     contest: Contest,
 }
@@ -134,12 +133,14 @@ pub fn look_again(next: Option<Duration>, contested: Option<&Contested>, now: Ti
     next.map_or_else(Action::await_change, Action::requeue)
 }
 
-/// What is known of the changes of all children.
+/// What is known of the changes of all children, by owner: each reconcile asks for those of one.
 #[derive(Default)]
-pub struct Contests(Mutex<HashMap<ChildKey, Entry>>);
+pub struct Contests(Mutex<Owners>);
+
+type Owners = HashMap<String, BTreeMap<ChildKey, Entry>>;
 
 impl Contests {
-    fn entries(&self) -> MutexGuard<'_, HashMap<ChildKey, Entry>> {
+    fn owners(&self) -> MutexGuard<'_, Owners> {
         // Whole at any time: a panic elsewhere left nothing half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -153,24 +154,17 @@ impl Contests {
         written: bool,
         now: Timestamp,
     ) {
-        let mut entries = self.entries();
-        match entries.get_mut(key) {
-            Some(entry) if entry.owner == owner => {
-                entry.wanted = wanted;
-                match written {
-                    true => entry.contest.undone(now),
-                    // Somebody else undid it.
-                    false => entry.contest.underway = false,
-                }
-            }
-            _ => {
-                let entry = Entry {
-                    owner: owner.into(),
-                    wanted,
-                    contest: Contest::default(),
-                };
-                entries.insert(key.clone(), entry);
-            }
+        let mut owners = self.owners();
+        let entries = owners.entry(owner.into()).or_default();
+        let entry = entries.entry(key.clone()).or_insert_with(|| Entry {
+            wanted,
+            contest: Contest::default(),
+        });
+        entry.wanted = wanted;
+        match written {
+            true => entry.contest.undone(now),
+            // Somebody else undid it.
+            false => entry.contest.underway = false,
         }
     }
 
@@ -183,8 +177,8 @@ impl Contests {
         live: Option<ContentHash>,
         now: Timestamp,
     ) -> Verdict {
-        let mut entries = self.entries();
-        let known = entries.get_mut(key).filter(|entry| entry.owner == owner);
+        let mut owners = self.owners();
+        let known = owners.get_mut(owner).and_then(|of| of.get_mut(key));
         match (known, live) {
             (Some(entry), None) => entry.contest.judge(Change::Deleted, now),
             // Not ours to count where what is wanted has changed too.
@@ -197,22 +191,24 @@ impl Contests {
 
     /// We have deleted a child ourselves.
     pub fn forget(&self, key: &ChildKey) {
-        self.entries().remove(key);
+        self.owners().values_mut().for_each(|of| {
+            of.remove(key);
+        });
     }
 
     /// An owner is gone.
     pub fn forget_owner(&self, uid: &str) {
-        self.entries().retain(|_, entry| entry.owner != uid);
+        self.owners().remove(uid);
     }
 
     /// The first of an owner's children that somebody insists on changing.
     pub fn of(&self, owner: &str, now: Timestamp) -> Option<Contested> {
-        let entries = self.entries();
-        let contested = entries.iter().filter(|(_, entry)| entry.owner == owner);
-        let mut contested: Vec<_> = contested
+        let owners = self.owners();
+        let contested: Vec<_> = owners
+            .get(owner)?
+            .iter()
             .filter_map(|(key, entry)| Some((key, entry.contest.again(now)?)))
             .collect();
-        contested.sort();
         let again = contested.iter().map(|(_, again)| *again).min()?;
         let names: Vec<_> = contested.iter().map(|(key, _)| key.to_string()).collect();
         let message = format!(
