@@ -43,6 +43,11 @@ impl Parent {
         })
     }
 
+    /// The reference that makes a child the parent's.
+    pub fn owner(&self) -> &OwnerReference {
+        &self.owner
+    }
+
     /// The owner's uid.
     pub fn uid(&self) -> &str {
         &self.owner.uid

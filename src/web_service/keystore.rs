@@ -89,10 +89,8 @@ pub async fn ensure(
         .await
         .map_err(Error::api(format!("get {key}")))?;
     // The keys of a service of the same name that is gone open nothing of this one. They are about to be removed.
-    if stored
-        .as_ref()
-        .is_some_and(|secret| is_anothers(secret, parent))
-    {
+    let of_namesake = |seen: &Seen| seen.is_of_namesake(parent.owner());
+    if seen.as_ref().is_some_and(of_namesake) {
         return Err(Error::Stale(key.to_string()));
     }
     // What is decided on is what will be replaced: the views must agree before anything is judged.
@@ -134,13 +132,6 @@ pub async fn ensure(
     Ok(Some(public))
 }
 
-/// Whether a Secret was made for another object of the same name.
-fn is_anothers(secret: &Secret, parent: &Parent) -> bool {
-    let owners = secret.owner_references().iter();
-    let mut owners = owners.filter(|owner| owner.controller == Some(true));
-    owners.any(|owner| owner.name == parent.name && owner.uid != parent.uid())
-}
-
 /// Takes what was read into the view, where it is ours. What is not is left to the write, which tells of it.
 fn observe(
     ctx: &Ctx,
@@ -152,7 +143,14 @@ fn observe(
         return Err(Error::Stale(key.to_string()));
     };
     let object: DynamicObject = serde_json::from_value(serde_json::to_value(secret)?)?;
-    let ours = Seen::of(ChildKind::Secret, &object).filter(|seen| {
+    let live = Seen::of(ChildKind::Secret, &object);
+    if live
+        .as_ref()
+        .is_some_and(|live| live.is_of_namesake(parent.owner()))
+    {
+        return Err(Error::Stale(key.to_string()));
+    }
+    let ours = live.filter(|seen| {
         seen.owner
             .as_ref()
             .is_some_and(|owner| owner.uid == parent.uid())
@@ -244,15 +242,22 @@ mod tests {
             "metadata": {"name": "svc", "namespace": "n", "uid": "new"}, "spec": {"image": "i"}});
         let service: WebService = serde_json::from_value(service).expect("a service");
         let parent = Parent::of(&service, "team").expect("stored");
-        let secret = |owner: &str| -> Secret {
-            let owner = json!({"apiVersion": "atelier.dev/v1alpha1", "kind": "WebService",
-                "name": "svc", "uid": owner, "controller": true});
-            let secret = json!({"metadata": {"name": "svc-keys", "ownerReferences": [owner]}});
-            serde_json::from_value(secret).expect("a Secret")
+        let secret = |owners: serde_json::Value| -> Seen {
+            let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "svc-keys",
+                "namespace": "n", "uid": "s", "resourceVersion": "1", "ownerReferences": owners}});
+            let object = serde_json::from_value(secret).expect("an object");
+            Seen::of(ChildKind::Secret, &object).expect("uid and version")
         };
-        assert!(is_anothers(&secret("old"), &parent));
-        assert!(!is_anothers(&secret("new"), &parent));
+        let of = |uid: &str| {
+            secret(
+                json!([{"apiVersion": "atelier.dev/v1alpha1", "kind": "WebService",
+                "name": "svc", "uid": uid, "controller": true}]),
+            )
+        };
+        let is_anothers = |secret: Seen| secret.is_of_namesake(parent.owner());
+        assert!(is_anothers(of("old")));
+        assert!(!is_anothers(of("new")));
         // Whose owner somebody took away is known by its uid, further on.
-        assert!(!is_anothers(&Secret::default(), &parent));
+        assert!(!is_anothers(secret(json!([]))));
     }
 }

@@ -53,13 +53,7 @@ pub fn is_same_role(desired: &Desired, live: &DynamicObject) -> bool {
 
 /// Whether a live object belongs to an earlier object of the owner's kind and name.
 pub fn is_predecessors(seen: &Seen, desired: &Desired) -> bool {
-    let wanted = first_owner(desired);
-    seen.owner
-        .as_ref()
-        .zip(wanted)
-        .is_some_and(|(owner, wanted)| {
-            owner.kind == wanted.kind && owner.name == wanted.name && owner.uid != wanted.uid
-        })
+    first_owner(desired).is_some_and(|owner| seen.is_of_namesake(owner))
 }
 
 /// Pods come and go: evicted, preempted, lost with their node. That is nobody's insistence.

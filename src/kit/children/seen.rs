@@ -2,6 +2,7 @@
 
 use atelier_api::labels;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde_json::Value;
@@ -95,6 +96,13 @@ impl Seen {
             generation: owner_generation(object),
             deleting: meta.deletion_timestamp.is_some(),
             view: view(kind, value),
+        })
+    }
+
+    /// Whether it was made for an earlier object of this owner's kind and name.
+    pub fn is_of_namesake(&self, owner: &OwnerReference) -> bool {
+        self.owner.as_ref().is_some_and(|its| {
+            its.kind == owner.kind && its.name == owner.name && its.uid != owner.uid
         })
     }
 
