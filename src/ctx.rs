@@ -19,7 +19,6 @@ use crate::kit::metrics::Metrics;
 use crate::kit::triggers::Triggers;
 use crate::kit::watch::Watches;
 use crate::leader::Claim;
-use crate::web_service::KeyCache;
 
 /// What the installation decides.
 #[derive(Clone, Debug)]
@@ -80,8 +79,6 @@ pub struct Ctx {
     pub clock: fn() -> Timestamp,
     /// Queue positions, published by compute targets for their runs.
     pub board: Board,
-    /// What is known of services' keys, so that nothing is read twice.
-    pub keys: KeyCache,
 }
 
 impl Ctx {

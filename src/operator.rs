@@ -31,8 +31,7 @@ use crate::kit::triggers::Triggers;
 use crate::kit::watch::Watches;
 use crate::kit::{driver, primary};
 use crate::leader::Election;
-use crate::web_service::{self, KeyCache};
-use crate::{relay, role_assignment, run, workspace};
+use crate::{relay, role_assignment, run, web_service, workspace};
 
 const LEASE: &str = "atelier-operator";
 /// How long what has begun may take to end.
@@ -114,7 +113,6 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         metrics: metrics.clone(),
         clock: Timestamp::now,
         board: Board::default(),
-        keys: KeyCache::default(),
     });
 
     let stop = CancellationToken::new();

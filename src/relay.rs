@@ -77,12 +77,7 @@ async fn relay(ctx: &Ctx, change: &Change) {
             }
             workspaces_in(ctx, namespace);
         }
-        "WebService" => {
-            if change.gone {
-                ctx.keys.forget(&change.uid);
-            }
-            workspaces_in(ctx, namespace);
-        }
+        "WebService" => workspaces_in(ctx, namespace),
         _ => {}
     }
 }

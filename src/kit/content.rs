@@ -4,6 +4,8 @@
 //! own by right, so that a live object has the hash of the desired one exactly if nobody changed *or added* anything.
 
 use atelier_api::labels;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -21,13 +23,30 @@ impl std::fmt::Debug for ContentHash {
 
 /// Hashes the normal form of `object`.
 pub fn hash(kind: ChildKind, object: &Value) -> ContentHash {
-    let normal = normal_form(kind, object);
+    hash_normal(&normal_form(kind, object))
+}
+
+fn hash_normal(normal: &Value) -> ContentHash {
     // Writing JSON to a hasher cannot fail: `Value` has string keys only.
-    let bytes = serde_json::to_vec(&normal).unwrap_or_default();
+    let bytes = serde_json::to_vec(normal).unwrap_or_default();
     let digest = Sha256::digest(&bytes);
     let mut out = [0; 16];
     out.copy_from_slice(&digest[..16]);
     ContentHash(out)
+}
+
+/// The hash of a Secret of which only the digests of its values are known. `secret` has no `data`.
+pub fn hash_by_digests<'a>(
+    secret: &Value,
+    digests: impl IntoIterator<Item = (&'a str, &'a [u8; 32])>,
+) -> ContentHash {
+    let text = |digest: &[u8; 32]| Value::String(STANDARD.encode(digest));
+    let digests = digests
+        .into_iter()
+        .map(|(name, digest)| (name.to_owned(), text(digest)));
+    let mut normal = normal_form(ChildKind::Secret, secret);
+    normal["data"] = Value::Object(digests.collect());
+    hash_normal(&normal)
 }
 
 /// What of an object is ours to decide.
@@ -60,9 +79,32 @@ fn normal_form(kind: ChildKind, object: &Value) -> Value {
             }
         }
         ChildKind::Pod => pod_spec(&mut out),
-        ChildKind::Role | ChildKind::RoleBinding | ChildKind::Secret => {}
+        ChildKind::Secret => data_by_digest(&mut out),
+        ChildKind::Role | ChildKind::RoleBinding => {}
     }
     without_nulls(Value::Object(out))
+}
+
+/// A Secret stands for its values by their digests, so that one whose values nobody holds any more has a hash too.
+fn data_by_digest(secret: &mut Map<String, Value>) {
+    if let Some(data) = secret.get_mut("data") {
+        let digests = values(data).map(|(name, bytes)| (name.clone(), digest_text(&bytes)));
+        *data = Value::Object(digests.collect());
+    }
+}
+
+/// The entries of a Secret's `data`, decoded. One that is no base64, which no API server has, stands for itself.
+pub fn values(data: &Value) -> impl Iterator<Item = (&String, Vec<u8>)> {
+    let decode = |value: &Value| {
+        let text = value.as_str().unwrap_or_default();
+        STANDARD.decode(text).unwrap_or_else(|_| text.into())
+    };
+    let entries = data.as_object().into_iter().flatten();
+    entries.map(move |(name, value)| (name, decode(value)))
+}
+
+fn digest_text(value: &[u8]) -> Value {
+    Value::String(STANDARD.encode(Sha256::digest(value)))
 }
 
 /// Owner references, and the labels and annotations that are ours by prefix. Others may add their own.
@@ -180,6 +222,16 @@ mod tests {
                 "{pointer}"
             );
         }
+    }
+
+    #[test]
+    fn a_secret_has_the_same_hash_by_its_values_and_by_their_digests() {
+        let whole = json!({"metadata": {}, "data": {"a": "YQ=="}, "type": "Opaque"});
+        let without = json!({"metadata": {}, "type": "Opaque"});
+        let digest = |value: &[u8]| -> [u8; 32] { Sha256::digest(value).into() };
+        let by = |value: &[u8]| hash_by_digests(&without, [("a", &digest(value))]);
+        assert_eq!(by(b"a"), hash(ChildKind::Secret, &whole));
+        assert_ne!(by(b"b"), hash(ChildKind::Secret, &whole));
     }
 
     #[test]

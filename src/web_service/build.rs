@@ -10,11 +10,13 @@ use atelier_api::v1alpha1::AuthMode;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Secret, Service, ServiceAccount, ServicePort, ServiceSpec};
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::keys::PublicKeys;
+use super::keys::{KeysShape, PublicKeys};
 use crate::kit::Error;
 use crate::kit::child::{ChildKind, Desired};
+use crate::kit::content::{self, ContentHash};
 use crate::kit::meta::Parent;
 
 pub use deployment::{GATEWAY, MODEL, deployment};
@@ -90,6 +92,17 @@ pub fn keys_secret(parent: &Parent, data: BTreeMap<String, Vec<u8>>) -> Result<D
     )
 }
 
+/// The hash of the Secret with the keys, by what may be known of them.
+pub fn keys_secret_hash(parent: &Parent, keys: &KeysShape) -> Result<ContentHash, Error> {
+    let secret = Secret {
+        metadata: secret_metadata(parent, keys_secret_name(&parent.name), BTreeMap::new()),
+        type_: Some("Opaque".into()),
+        ..Secret::default()
+    };
+    let secret = serde_json::to_value(secret)?;
+    Ok(content::hash_by_digests(&secret, keys.digests()))
+}
+
 /// The Secret that gateways go by: the mode, and digests of the keys. One document, so that a switch is one moment.
 pub fn gateway_secret(
     parent: &Parent,
@@ -118,22 +131,30 @@ fn secret(
     data: BTreeMap<String, Vec<u8>>,
     annotations: BTreeMap<String, String>,
 ) -> Result<Desired, Error> {
-    let mut metadata = parent.child(name);
-    metadata
-        .annotations
-        .get_or_insert_default()
-        .extend(annotations);
     let data = data
         .into_iter()
         .map(|(name, value)| (name, ByteString(value)))
         .collect();
     let secret = Secret {
-        metadata,
+        metadata: secret_metadata(parent, name, annotations),
         data: Some(data),
         type_: Some("Opaque".into()),
         ..Secret::default()
     };
     Desired::new(ChildKind::Secret, &secret)
+}
+
+fn secret_metadata(
+    parent: &Parent,
+    name: String,
+    annotations: BTreeMap<String, String>,
+) -> ObjectMeta {
+    let mut metadata = parent.child(name);
+    metadata
+        .annotations
+        .get_or_insert_default()
+        .extend(annotations);
+    metadata
 }
 
 /// The Service in front of the gateways.

@@ -13,8 +13,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::kit::children::SecretView;
+
 /// What keys begin with, so that secret scanners find them.
 const PREFIX: &str = "atl_";
+/// How long they are: 256 bits in base64.
+const LENGTH: usize = PREFIX.len() + 43;
 /// Entry of the Secret that tells of the keys' generations.
 const STATE: &str = "state.json";
 
@@ -48,7 +52,7 @@ pub struct Keys {
     secondary: Key,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct State {
     primary: SlotState,
     secondary: SlotState,
@@ -197,10 +201,6 @@ pub struct PublicKeys {
 impl Keys {
     /// The data of the Secret that holds them.
     pub fn data(&self) -> Result<BTreeMap<String, Vec<u8>>, serde_json::Error> {
-        let state = State {
-            primary: self.primary.state.clone(),
-            secondary: self.secondary.state.clone(),
-        };
         Ok([
             (
                 "primary".to_owned(),
@@ -210,25 +210,76 @@ impl Keys {
                 "secondary".to_owned(),
                 self.secondary.value.clone().into_bytes(),
             ),
-            (STATE.to_owned(), serde_json::to_vec(&state)?),
+            (STATE.to_owned(), serde_json::to_vec(&self.state())?),
         ]
         .into())
     }
 
     /// What may be known of them.
     pub fn public(&self, secret_uid: String) -> PublicKeys {
-        let slot = |key: &Key| KeySlot {
-            generation: u64::try_from(key.state.generation).unwrap_or_default(),
-            sha256: key.digest(),
+        let digests = [self.primary.digest(), self.secondary.digest()];
+        self.state().public(secret_uid, digests)
+    }
+
+    fn state(&self) -> State {
+        State {
+            primary: self.primary.state.clone(),
+            secondary: self.secondary.state.clone(),
+        }
+    }
+}
+
+/// The keys as they show by digest alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeysShape {
+    state: State,
+    digests: [(&'static str, [u8; 32]); 3],
+}
+
+/// Recognises keys by what is kept of their Secret. `None` where one has to be made anew, or cannot be one.
+pub fn shape(secret: &SecretView, wanted: KeyGeneration) -> Option<KeysShape> {
+    let document = secret.get(STATE)?.document.as_ref()?;
+    let state: State = serde_json::from_slice(document).ok()?;
+    let due =
+        state.primary.generation < wanted.primary || state.secondary.generation < wanted.secondary;
+    let key = |name: &'static str| {
+        let entry = secret.get(name).filter(|entry| entry.length == LENGTH)?;
+        Some((name, entry.sha256))
+    };
+    // As it would be written: what somebody has put between counts as changed.
+    let written = Sha256::digest(serde_json::to_vec(&state).ok()?).into();
+    let digests = [key("primary")?, key("secondary")?, (STATE, written)];
+    (!due).then_some(KeysShape { state, digests })
+}
+
+impl KeysShape {
+    /// Digests of the Secret's entries, by name.
+    pub fn digests(&self) -> impl Iterator<Item = (&str, &[u8; 32])> {
+        self.digests.iter().map(|(name, digest)| (*name, digest))
+    }
+
+    /// What may be known of the keys.
+    pub fn public(&self, secret_uid: String) -> PublicKeys {
+        let [(_, primary), (_, secondary), _] = self.digests;
+        self.state
+            .public(secret_uid, [primary, secondary].map(KeyDigest::new))
+    }
+}
+
+impl State {
+    fn public(&self, secret_uid: String, [primary, secondary]: [KeyDigest; 2]) -> PublicKeys {
+        let slot = |state: &SlotState, sha256| KeySlot {
+            generation: u64::try_from(state.generation).unwrap_or_default(),
+            sha256,
         };
         PublicKeys {
             secret_uid,
             slots: KeySlots {
-                primary: slot(&self.primary),
-                secondary: slot(&self.secondary),
+                primary: slot(&self.primary, primary),
+                secondary: slot(&self.secondary, secondary),
             },
-            primary_created: self.primary.state.created_at,
-            secondary_created: self.secondary.state.created_at,
+            primary_created: self.primary.created_at,
+            secondary_created: self.secondary.created_at,
         }
     }
 }
@@ -343,6 +394,44 @@ mod tests {
                 "{entry}={value}"
             );
         }
+    }
+
+    /// What a watch leaves of a Secret with this data.
+    fn view(data: &BTreeMap<String, Vec<u8>>) -> SecretView {
+        let bytes = |value: &Vec<u8>| k8s_openapi::ByteString(value.clone());
+        let data: BTreeMap<_, _> = data.iter().map(|(n, v)| (n.clone(), bytes(v))).collect();
+        SecretView::of(&serde_json::json!({"data": data}))
+    }
+
+    #[test]
+    fn keys_are_known_again_by_their_digests() {
+        let keys = decided(G(2, 1), None, None, 10).keys;
+        let data = keys.data().expect("writable");
+        let shape = shape(&view(&data), G(1, 1)).expect("as they were made");
+        assert_eq!(shape.public("u".into()), keys.public("u".into()));
+        for (name, digest) in shape.digests() {
+            assert_eq!(digest, &<[u8; 32]>::from(Sha256::digest(&data[name])));
+        }
+    }
+
+    #[test]
+    fn digests_settle_nothing_where_a_key_is_due_or_cannot_be_one() {
+        let first = data(&decided(G(1, 1), None, None, 10));
+        assert_eq!(shape(&view(&first), G(2, 1)), None);
+        for (entry, value) in [("primary", "short"), (STATE, "{")] {
+            let mut broken = first.clone();
+            broken.insert(entry.into(), value.into());
+            assert_eq!(shape(&view(&broken), G(1, 1)), None, "{entry}");
+        }
+        // Spaces in the state: read, but not as it would be written.
+        let mut edited = first.clone();
+        edited.get_mut(STATE).expect("there").push(b' ');
+        let shape = shape(&view(&edited), G(1, 1)).expect("readable");
+        let state = shape
+            .digests()
+            .find(|(name, _)| *name == STATE)
+            .expect("there");
+        assert_ne!(state.1, &<[u8; 32]>::from(Sha256::digest(&edited[STATE])));
     }
 
     #[test]

@@ -1,13 +1,12 @@
 //! Reads and writes the Secret that holds a service's keys.
 //!
-//! The Secret is read when its version is not the one last seen to be right: once after a start, and after somebody
-//! touched it. Between, nothing is read, and no key is in memory.
+//! The Secret is read only when there is something to do about it. That it is right is told by the digests which the
+//! watches leave of it and of the gateways' Secret: nothing is read after a start, and no key is in memory.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
 
 use atelier_api::gateway_policy::{GatewayPolicy, POLICY_KEY};
-use atelier_api::v1alpha1::{AuthMode, KeyGeneration};
+use atelier_api::v1alpha1::AuthMode;
 use atelier_api::{WebService, labels};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -21,42 +20,6 @@ use crate::kit::Error;
 use crate::kit::child::{ChildKey, ChildKind};
 use crate::kit::children::Seen;
 use crate::kit::meta::Parent;
-
-/// What was last seen to be right, by the service's uid.
-#[derive(Default)]
-pub struct KeyCache(Mutex<HashMap<String, Known>>);
-
-#[derive(Clone)]
-struct Known {
-    version: u64,
-    wanted: KeyGeneration,
-    public: PublicKeys,
-}
-
-impl KeyCache {
-    fn get(&self, uid: &str) -> Option<Known> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(uid)
-            .cloned()
-    }
-
-    fn put(&self, uid: &str, known: Known) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(uid.into(), known);
-    }
-
-    /// Forgets a service.
-    pub fn forget(&self, uid: &str) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(uid);
-    }
-}
 
 /// Sees that the keys are there and right. Returns what may be known of them; `None` while keys are off and were
 /// never on.
@@ -72,12 +35,8 @@ pub async fn ensure(
     );
     let wanted = service.spec.auth.key_generation;
     let seen = ctx.children.get(&key);
-    let known = ctx.keys.get(parent.uid());
-    if let (Some(seen), Some(known)) = (&seen, known)
-        && seen.version == known.version
-        && known.wanted == wanted
-    {
-        return Ok(Some(known.public));
+    if let Some(public) = settled(service, parent, ctx)? {
+        return Ok(Some(public));
     }
     if seen.is_none() && effective_mode(service) == AuthMode::None {
         return Ok(None);
@@ -118,18 +77,30 @@ pub async fn ensure(
     )?;
     let desired = build::keys_secret(parent, decision.keys.data()?)?;
     let applied = ctx.applier(super::MANAGER).apply(&desired).await?;
-    let public = decision.keys.public(applied.uid);
-    // The version that was judged or written, and not what is there by now.
-    ctx.keys.put(
-        parent.uid(),
-        Known {
-            version: applied.version,
-            wanted,
-            public: public.clone(),
-        },
-    );
     tell(service, ctx, &decision.remade).await;
-    Ok(Some(public))
+    Ok(Some(decision.keys.public(applied.uid)))
+}
+
+/// What may be known of the keys, if both Secrets are as they should be by what was last seen of them.
+fn settled(service: &WebService, parent: &Parent, ctx: &Ctx) -> Result<Option<PublicKeys>, Error> {
+    let get = |name: String| {
+        let key = ChildKey::new(ChildKind::Secret, &parent.namespace, &name);
+        ctx.children.get(&key).filter(|seen| !seen.deleting)
+    };
+    let keys = get(build::keys_secret_name(&parent.name));
+    let gateway = get(build::gateway_secret_name(&parent.name));
+    let (Some(keys), Some(gateway)) = (keys, gateway) else {
+        return Ok(None);
+    };
+    let wanted = service.spec.auth.key_generation;
+    let Some(shape) = keys.secret().and_then(|view| keys::shape(view, wanted)) else {
+        return Ok(None);
+    };
+    let public = shape.public(keys.uid);
+    let mode = effective_mode(service);
+    let settled = keys.hash == build::keys_secret_hash(parent, &shape)?
+        && gateway.hash == build::gateway_secret(parent, mode, Some(&public))?.hash;
+    Ok(settled.then_some(public))
 }
 
 /// Takes what was read into the view, where it is ours. What is not is left to the write, which tells of it.

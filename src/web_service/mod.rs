@@ -24,7 +24,6 @@ use crate::kit::meta::Parent;
 use crate::kit::pod::PodView;
 use crate::kit::{self, Error};
 use crate::workspace::gate::{Admission, admit};
-pub use keystore::KeyCache;
 use status::{Progress, Seen};
 
 const MANAGER: &str = "atelier-webservice";

@@ -3,6 +3,7 @@
 //! Types only: nothing here opens a connection, reads a clock or draws a random number, so the operator,
 //! the gateway, the command line and the tests can share it without sharing anything else.
 
+pub mod actions;
 pub mod conditions;
 pub mod gateway_policy;
 pub mod labels;

@@ -4,6 +4,7 @@
 //! than what we wrote ourselves.
 
 mod past;
+mod secret;
 mod seen;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -11,6 +12,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::child::{ChildKey, ChildKind};
 use past::Past;
+pub use secret::SecretView;
 pub use seen::{DeploymentView, Seen, View, owner_generation};
 
 #[derive(Default)]

@@ -7,6 +7,7 @@ use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
+use super::secret::SecretView;
 use crate::kit::child::ChildKind;
 use crate::kit::content::{self, ContentHash};
 use crate::kit::pod::PodView;
@@ -51,6 +52,7 @@ pub enum View {
     Plain,
     Deployment(DeploymentView),
     Pod(Box<PodView>),
+    Secret(SecretView),
 }
 
 /// What of a Deployment the controllers look at.
@@ -106,6 +108,14 @@ impl Seen {
         })
     }
 
+    /// What may be known of the Secret, where this is one.
+    pub fn secret(&self) -> Option<&SecretView> {
+        match &self.view {
+            View::Secret(secret) => Some(secret),
+            _ => None,
+        }
+    }
+
     /// The pod, where this is one.
     pub fn pod(&self) -> Option<&PodView> {
         match &self.view {
@@ -131,6 +141,7 @@ fn replica_failure(deployment: &Value) -> Option<String> {
 
 fn view(kind: ChildKind, value: Value) -> View {
     match kind {
+        ChildKind::Secret => View::Secret(SecretView::of(&value)),
         ChildKind::Pod => match serde_json::from_value::<Pod>(value) {
             Ok(pod) => View::Pod(Box::new(PodView::of(&pod))),
             Err(_) => View::Plain,

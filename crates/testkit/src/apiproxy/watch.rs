@@ -183,6 +183,8 @@ impl Pump {
                     self.inner.trail.settle(event.seq, Fate::Dropped);
                     let standstill = self.inner.killer.standstill().await;
                     self.inner.killer.kill(self.connection, standstill).await;
+                    // The reset ends the watch: an end of our own could get there first, and be an orderly one.
+                    self.to.closed().await;
                     return Err(Over);
                 }
                 // Of what is left, only the watch's end is for events.

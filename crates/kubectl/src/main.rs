@@ -1,0 +1,3 @@
+//! kubectl atelier.
+
+fn main() {}
