@@ -1,7 +1,6 @@
 //! The way to the cluster: kubeconfigs read as kubectl reads them.
 
 use std::ffi::OsStr;
-use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::USER_AGENT;
@@ -24,9 +23,6 @@ pub async fn load(global: &GlobalArgs) -> Result<Config, Failure> {
     impersonate(&mut config, global)?;
     // A key made anew twice, or a score counted twice, is worse than an error.
     config.default_retry = false;
-    if !global.request_timeout.is_zero() {
-        config.connect_timeout = Some(global.request_timeout.min(Duration::from_secs(30)));
-    }
     // Shows in the cluster's audit log.
     config.headers.push((
         USER_AGENT,
