@@ -1,0 +1,158 @@
+//! The reading side: a certificate, its key and whom to trust, always as the Secret has them.
+
+mod traits;
+
+use std::fmt::{self, Debug, Formatter};
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+use rustls::client::ResolvesClientCert;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::server::ResolvesServerCert;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::sign::CertifiedKey;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::error::Error;
+use crate::leaf::{BUNDLE, CERTIFICATE, KEY, entry};
+use crate::verify;
+
+/// What a Secret of a certificate holds, for as long as [`Reloading::follow`] runs always the latest that is usable.
+/// Every handshake uses what is there when it begins; connections that stand are left alone.
+pub struct Reloading {
+    secret: String,
+    loaded: ArcSwapOption<Loaded>,
+    ready: watch::Sender<bool>,
+}
+
+struct Loaded {
+    raw: [Option<Vec<u8>>; 3],
+    pair: Arc<CertifiedKey>,
+    trust: Option<Trust>,
+}
+
+struct Trust {
+    servers: Arc<dyn ServerCertVerifier>,
+    clients: Arc<dyn ClientCertVerifier>,
+}
+
+impl Debug for Reloading {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reloading")
+            .field("secret", &self.secret)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Reloading {
+    /// Nothing loaded yet. `secret` is the Secret's name.
+    pub fn new(secret: impl Into<String>) -> Arc<Self> {
+        Arc::new(Self {
+            secret: secret.into(),
+            loaded: ArcSwapOption::empty(),
+            ready: watch::Sender::new(false),
+        })
+    }
+
+    /// Watches the Secret until `stop`, through every outage.
+    pub async fn follow(&self, client: Client, namespace: &str, stop: CancellationToken) {
+        let api: Api<Secret> = Api::namespaced(client, namespace);
+        let changes = crate::watch::named(api, &self.secret);
+        let mut changes = std::pin::pin!(changes.take_until(stop.cancelled_owned()));
+        while let Some(secret) = changes.next().await {
+            let name = &self.secret;
+            match secret {
+                Some(secret) => self.offer(&secret),
+                None if self.is_ready() => {
+                    warn!(name, "the Secret is gone; what was in it is used on");
+                }
+                None => info!(name, "the Secret does not exist yet"),
+            }
+        }
+    }
+
+    /// Takes a Secret over if it is usable, and else keeps what there is. `ca.crt` may be absent: then nobody is
+    /// trusted.
+    pub fn offer(&self, secret: &Secret) {
+        let raw = [CERTIFICATE, KEY, BUNDLE].map(|key| entry(secret, key).map(<[u8]>::to_vec));
+        if self.loaded.load().as_ref().is_some_and(|l| l.raw == raw) {
+            return;
+        }
+        let name = &self.secret;
+        match load(raw) {
+            Ok(loaded) => {
+                self.loaded.store(Some(Arc::new(loaded)));
+                self.ready.send_replace(true);
+                info!(name, "certificate loaded");
+            }
+            Err(error) => {
+                warn!(name, %error, "the new certificate is refused; the old one is used on")
+            }
+        }
+    }
+
+    /// Whether there is a certificate.
+    pub fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    /// Waits until there is a certificate.
+    pub async fn ready(&self) {
+        // The sender is `self`, so it cannot be gone.
+        let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
+    }
+
+    /// The certificate, to serve with.
+    pub fn server_identity(self: &Arc<Self>) -> Arc<dyn ResolvesServerCert> {
+        self.clone()
+    }
+
+    /// The certificate, to show to servers.
+    pub fn client_identity(self: &Arc<Self>) -> Arc<dyn ResolvesClientCert> {
+        self.clone()
+    }
+
+    /// Verifies servers by `ca.crt`.
+    pub fn server_verifier(self: &Arc<Self>) -> Arc<dyn ServerCertVerifier> {
+        self.clone()
+    }
+
+    /// Verifies clients by `ca.crt`. A client without a certificate is refused.
+    pub fn client_verifier(self: &Arc<Self>) -> Arc<dyn ClientCertVerifier> {
+        self.clone()
+    }
+
+    fn pair(&self) -> Option<Arc<CertifiedKey>> {
+        self.loaded
+            .load()
+            .as_ref()
+            .map(|loaded| loaded.pair.clone())
+    }
+}
+
+fn load(raw: [Option<Vec<u8>>; 3]) -> Result<Loaded, Error> {
+    let [certificate, key, bundle] = &raw;
+    let certificate = certificate.as_deref().ok_or(Error::Missing(CERTIFICATE))?;
+    let key = key.as_deref().ok_or(Error::Missing(KEY))?;
+    let pair = Arc::new(verify::pair(certificate, key)?);
+    let trust = match bundle.as_deref() {
+        None => None,
+        Some(bundle) => {
+            let roots = verify::roots(bundle)?;
+            Some(Trust {
+                servers: verify::server_verifier(roots.clone())?,
+                clients: verify::client_verifier(roots)?,
+            })
+        }
+    };
+    Ok(Loaded { raw, pair, trust })
+}
+
+#[cfg(test)]
+#[path = "reloading/tests.rs"]
+mod tests;
