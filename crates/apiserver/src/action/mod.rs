@@ -40,8 +40,8 @@ pub struct Call {
     pub object: ObjectRef,
     /// How.
     pub verb: Verb,
-    /// What follows the action in the path, with its first slash and its encoding: empty, or the path of what is
-    /// proxied.
+    /// What follows the action in the path, with its first slash and as it arrived: empty, or the path of what is
+    /// proxied. On its way the API server has made a slash of each `%2F`. It may hold `..`.
     pub rest: String,
     /// The query, without its question mark.
     pub query: Option<String>,
