@@ -197,5 +197,8 @@ fn until(state: &State, current: &Life, now: Timestamp, periods: &Periods) -> Ti
 }
 
 #[cfg(test)]
+#[path = "plan/grid.rs"]
+mod grid;
+#[cfg(test)]
 #[path = "plan/tests.rs"]
 mod tests;

@@ -101,7 +101,9 @@ async fn round(keeper: &mut Keeper, leads: &impl Fn() -> bool, pace: &mut Pace) 
 async fn failed(keeper: &mut Keeper, slot: Slot, error: &Error) {
     if error.is_stale() {
         debug!(?slot, "it was changed meanwhile; looking again");
-        if keeper.look(slot).await.is_ok() {
+        let before = keeper.version(slot);
+        // What has not changed would be refused again.
+        if keeper.look(slot).await.is_ok() && keeper.version(slot) != before {
             return;
         }
     }

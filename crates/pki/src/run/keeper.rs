@@ -85,6 +85,11 @@ impl Keeper {
         }
     }
 
+    /// The version of an object as it was last seen.
+    pub fn version(&self, slot: Slot) -> Option<String> {
+        self.seen(slot).object()?.metadata.resource_version.clone()
+    }
+
     /// Asks the API server how an object is.
     pub async fn look(&mut self, slot: Slot) -> Result<(), Error> {
         let (api, name) = self.find(slot);
