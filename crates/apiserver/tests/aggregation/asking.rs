@@ -68,6 +68,17 @@ pub async fn extras(set: &Setup) {
         r#"{"acme.com/project": ["some project"]}"#
     );
 
+    let table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+    let request = Request::get(set.path("runs/first/why"))
+        .header("accept", table)
+        .body(Vec::new())
+        .unwrap();
+    let answer: Value = client.request(request).await.unwrap();
+    assert_eq!(
+        (&answer["kind"], &answer["rows"][0]["cells"][0]),
+        (&"Table".into(), &"admin".into())
+    );
+
     let proxied = Request::delete(set.path("workspaces/v/proxy/a%20b%2Fc?d=e"))
         .body(kube::client::Body::from(b"body".to_vec()))
         .unwrap();
