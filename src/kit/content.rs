@@ -40,10 +40,9 @@ pub fn hash_by_digests<'a>(
     secret: &Value,
     digests: impl IntoIterator<Item = (&'a str, &'a [u8; 32])>,
 ) -> ContentHash {
-    let text = |digest: &[u8; 32]| Value::String(STANDARD.encode(digest));
     let digests = digests
         .into_iter()
-        .map(|(name, digest)| (name.to_owned(), text(digest)));
+        .map(|(name, digest)| (name.to_owned(), digest_text(digest)));
     let mut normal = normal_form(ChildKind::Secret, secret);
     normal["data"] = Value::Object(digests.collect());
     hash_normal(&normal)
@@ -88,7 +87,8 @@ fn normal_form(kind: ChildKind, object: &Value) -> Value {
 /// A Secret stands for its values by their digests, so that one whose values nobody holds any more has a hash too.
 fn data_by_digest(secret: &mut Map<String, Value>) {
     if let Some(data) = secret.get_mut("data") {
-        let digests = values(data).map(|(name, bytes)| (name.clone(), digest_text(&bytes)));
+        let text = |bytes: Vec<u8>| digest_text(&Sha256::digest(bytes).into());
+        let digests = values(data).map(|(name, bytes)| (name.clone(), text(bytes)));
         *data = Value::Object(digests.collect());
     }
 }
@@ -103,8 +103,8 @@ pub fn values(data: &Value) -> impl Iterator<Item = (&String, Vec<u8>)> {
     entries.map(move |(name, value)| (name, decode(value)))
 }
 
-fn digest_text(value: &[u8]) -> Value {
-    Value::String(STANDARD.encode(Sha256::digest(value)))
+fn digest_text(digest: &[u8; 32]) -> Value {
+    Value::String(STANDARD.encode(digest))
 }
 
 /// Owner references, and the labels and annotations that are ours by prefix. Others may add their own.

@@ -11,6 +11,8 @@ mod actions;
 mod asking;
 #[path = "aggregation/cluster.rs"]
 mod cluster;
+#[path = "common/log.rs"]
+mod log;
 #[path = "aggregation/rights.rs"]
 mod rights;
 #[path = "aggregation/setup.rs"]

@@ -11,6 +11,8 @@ mod ending;
 mod fixture;
 #[path = "serving/identity.rs"]
 mod identity;
+#[path = "common/log.rs"]
+mod log;
 #[path = "serving/pki.rs"]
 mod pki;
 #[path = "serving/requests.rs"]

@@ -46,8 +46,6 @@ pub struct Applier<'a> {
 pub struct Applied {
     /// Its uid.
     pub uid: String,
-    /// The version that is as it should be.
-    pub version: u64,
     /// Whether it had to be written.
     pub written: bool,
 }
@@ -105,7 +103,6 @@ impl Applier<'_> {
         match (decision, seen) {
             (Decision::Keep, Some(seen)) => Ok(Applied {
                 uid: seen.uid,
-                version: seen.version,
                 written: false,
             }),
             // Of an object of the same name that is gone. The garbage collector is about to remove it, and what was made
@@ -116,7 +113,6 @@ impl Applier<'_> {
             (Decision::Replace, Some(seen)) if self.is_ours(desired, &seen) => match left_alone {
                 true => Ok(Applied {
                     uid: seen.uid,
-                    version: seen.version,
                     written: false,
                 }),
                 false => self.replace(desired, &seen).await,
@@ -194,7 +190,6 @@ impl Applier<'_> {
                 self.children.observe(&desired.key, seen.clone());
                 Ok(Applied {
                     uid: seen.uid,
-                    version: seen.version,
                     written: false,
                 })
             }
@@ -274,7 +269,6 @@ impl Applier<'_> {
                 }
                 Ok(Applied {
                     uid: seen.uid,
-                    version: seen.version,
                     written: true,
                 })
             }
@@ -326,7 +320,6 @@ impl Applier<'_> {
         let seen = self.remember(desired, object, Some(desired.hash))?;
         Ok(Applied {
             uid: seen.uid,
-            version: seen.version,
             written: true,
         })
     }

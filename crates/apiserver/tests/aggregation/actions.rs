@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use atelier_api::actions::{
     KeyRegeneration, KeyType, Kinded as _, RegeneratedKey, RunCancellation, RunExplanation,
@@ -12,14 +11,13 @@ use atelier_apiserver::{
     Action, ActionInfo, Actions, Admission, Body, Call, Column, OnFailure, Refusal, Table, Verb,
     schema_of,
 };
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Frame;
-use http_body_util::{BodyExt as _, StreamBody};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::admission::AdmissionResponse;
 use serde_json::json;
+
+use crate::log::follow;
 
 /// How often actions were reached, and how many logs are being followed.
 #[derive(Clone, Default)]
@@ -106,7 +104,9 @@ pub fn actions(counts: &Counts) -> Actions {
             ActionInfo::new("runs", "Run", "log").shows().long_running(),
             move |call, _| {
                 let log = log.clone();
-                async move { Ok(follow(&log, call.query_value("follow").is_some())) }
+                // Three lines, or as many as somebody reads.
+                let lines = call.query_value("follow").is_none().then_some(3);
+                async move { Ok(follow(&log.following, lines)) }
             },
         ))
         .with(Action::raw(
@@ -116,30 +116,6 @@ pub fn actions(counts: &Counts) -> Actions {
                 .long_running(),
             echo,
         ))
-}
-
-/// Three lines, or as many as somebody reads.
-fn follow(counts: &Counts, forever: bool) -> Response<Body> {
-    struct Following(Arc<AtomicUsize>);
-    impl Drop for Following {
-        fn drop(&mut self) {
-            self.0.fetch_sub(1, Ordering::SeqCst);
-        }
-    }
-    counts.following.fetch_add(1, Ordering::SeqCst);
-    let following = Following(counts.following.clone());
-    let lines = futures::stream::unfold((following, 0), move |(following, n)| async move {
-        if n == 3 && !forever {
-            return None;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        let line = Bytes::from(format!("line {n}\n"));
-        Some((Ok(Frame::data(line)), (following, n + 1)))
-    });
-    let mut response = Response::new(StreamBody::new(lines).boxed_unsync());
-    let text = "text/plain".parse().unwrap();
-    response.headers_mut().insert("content-type", text);
-    response
 }
 
 async fn echo(call: Call, request: Request<Body>) -> Result<Response<Body>, Refusal> {

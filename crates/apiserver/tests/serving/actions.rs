@@ -1,21 +1,19 @@
 //! Actions and webhooks that tests need.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicUsize;
 
 use atelier_api::actions::{KeyRegeneration, Kinded as _, RunCancellation};
 use atelier_api::v1alpha1::RunState;
 use atelier_apiserver::{
     Action, ActionInfo, Actions, Admission, Body, Call, OnFailure, Refusal, Verb,
 };
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Frame;
-use http_body_util::{BodyExt as _, StreamBody};
 use kube::core::admission::AdmissionResponse;
 use serde_json::json;
 use tokio::sync::Semaphore;
+
+use crate::log::follow;
 
 /// What tests see of the actions, and how they hold them up.
 #[derive(Clone)]
@@ -49,7 +47,7 @@ pub fn actions(hooks: &Hooks) -> Actions {
             ActionInfo::new("runs", "Run", "log").shows().long_running(),
             move |_, _| {
                 let log = log.clone();
-                async move { Ok(follow(&log)) }
+                async move { Ok(follow(&log.following, None)) }
             },
         ))
         .with(Action::raw(
@@ -87,28 +85,6 @@ async fn cancelled(hooks: Hooks, call: Call) -> Result<RunCancellation, Refusal>
         state: RunState::Running,
         accepted: true,
     })
-}
-
-struct Following(Arc<AtomicUsize>);
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-fn follow(hooks: &Hooks) -> Response<Body> {
-    hooks.following.fetch_add(1, Ordering::SeqCst);
-    let following = Following(hooks.following.clone());
-    let lines = futures::stream::unfold((following, 0), |(following, n)| async move {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-        let line = Bytes::from(format!("line {n}\n"));
-        Some((Ok(Frame::data(line)), (following, n + 1)))
-    });
-    let mut response = Response::new(StreamBody::new(lines).boxed_unsync());
-    let text = "text/plain".parse().unwrap();
-    response.headers_mut().insert("content-type", text);
-    response
 }
 
 /// Tells in headers what it was asked, and sends the body back as it comes.

@@ -220,8 +220,10 @@ fn a_model_that_closes_idle_connections_costs_no_request() {
         for nth in 1..=100 {
             assert_eq!(call(score("{}")).await.status, 200);
             // A request that is on its way when the connection closes is another matter: nobody knows what became of it.
-            let all = || closed.load(Ordering::SeqCst) == nth;
-            eventually("the connection is closed", || async { all() }).await;
+            eventually("the connection is closed", || async {
+                closed.load(Ordering::SeqCst) == nth
+            })
+            .await;
         }
     });
 }
