@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::SignedDuration;
 
 /// Workspaces, roles, compute, runs and model endpoints on plain Kubernetes.
 #[derive(Debug, Parser)]
@@ -68,9 +69,49 @@ pub struct OperatorArgs {
         ignore_case = true
     )]
     pub pull_policy: PullPolicy,
+    /// The actions and the admission webhook.
+    #[command(flatten)]
+    pub serving: ServingArgs,
     /// Logging.
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+/// What is served over TLS, and the certificates for it.
+#[derive(Clone, Debug, Args)]
+pub struct ServingArgs {
+    /// Where the API server reaches the actions and the webhook.
+    #[arg(long, env = "ATELIER_SERVE_LISTEN", default_value = "0.0.0.0:8443")]
+    pub serve_listen: SocketAddr,
+    /// The Service that leads there: what the certificate names.
+    #[arg(long, env = "ATELIER_SERVICE_NAME", default_value = "atelier-operator")]
+    pub service_name: String,
+    /// Who keeps the certificates.
+    #[arg(
+        long,
+        env = "ATELIER_CERTIFICATES",
+        value_enum,
+        default_value = "internal"
+    )]
+    pub certificates: Certificates,
+    /// From one certificate authority to the next.
+    #[arg(long, env = "ATELIER_CERTIFICATE_ROTATION", default_value = "2160h")]
+    pub certificate_rotation: SignedDuration,
+    /// How long everybody is given to learn of a new authority before anything relies on it.
+    #[arg(long, env = "ATELIER_CERTIFICATE_OVERLAP", default_value = "1h")]
+    pub certificate_overlap: SignedDuration,
+    /// For how long a certificate is good. It is renewed after two thirds of that.
+    #[arg(long, env = "ATELIER_CERTIFICATE_LIFE", default_value = "720h")]
+    pub certificate_life: SignedDuration,
+}
+
+/// Who keeps the certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Certificates {
+    /// The operator, by an authority of its own.
+    Internal,
+    /// Somebody else, cert-manager for instance, in the same Secrets.
+    External,
 }
 
 /// Options of `cleanup`.

@@ -4,7 +4,9 @@
 //! (pure: what it consists of), `status` (pure: how it is). [`kit`] is what they share and knows none of them;
 //! [`relay`] knows who has to look when something else changed.
 
+pub mod actions;
 pub mod admin;
+pub mod admission;
 pub mod args;
 pub mod cleanup;
 pub mod compute_target;
@@ -17,5 +19,6 @@ pub mod operator;
 pub mod relay;
 pub mod role_assignment;
 pub mod run;
+pub mod serving;
 pub mod web_service;
 pub mod workspace;

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::admin::{self, Admin};
-use crate::args::OperatorArgs;
+use crate::args::{Certificates, OperatorArgs};
 use crate::compute_target::{self, Board};
 use crate::ctx::{Ctx, Settings, Stores};
 use crate::kit::child::ChildKind;
@@ -31,12 +31,15 @@ use crate::kit::triggers::Triggers;
 use crate::kit::watch::Watches;
 use crate::kit::{driver, primary};
 use crate::leader::Election;
+use crate::serving::{self, Serving};
 use crate::{relay, role_assignment, run, web_service, workspace};
 
 const LEASE: &str = "atelier-operator";
 /// How long what has begun may take to end.
 const DRAIN: Duration = Duration::from_secs(20);
 
+/// How long those who have asked for something may take: less than the pod is given, with all the above.
+const FAREWELL: Duration = Duration::from_secs(16);
 /// How long giving the lease back may take.
 const RELEASE: Duration = Duration::from_secs(5);
 
@@ -117,6 +120,8 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
 
     let stop = CancellationToken::new();
     let ready = CancellationToken::new();
+    let all_filled = CancellationToken::new();
+    let serving = Serving::default();
     let admin = Arc::new(Admin {
         registry,
         ready: ready.clone(),
@@ -150,6 +155,43 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
             "relay"
         }
     });
+
+    vital.spawn({
+        let (serving, client) = (serving.clone(), ctx.client.clone());
+        let (namespace, until) = (args.namespace.clone(), stop.clone());
+        async move {
+            serving.follow(client, &namespace, until).await;
+            "watch of the certificate"
+        }
+    });
+    if args.serving.certificates == Certificates::Internal {
+        let config = serving::certificates(&args.namespace, &args.serving)?;
+        let (ctx, until) = (ctx.clone(), stop.clone());
+        vital.spawn(async move {
+            let leads = || ctx.claim.check().is_ok();
+            if let Err(error) = atelier_pki::run(ctx.client.clone(), config, leads, until).await {
+                tracing::error!(%error, "certificates cannot be kept");
+            }
+            "certificates"
+        });
+    }
+    // Ready for the cluster's requests, which says nothing of who leads.
+    vital.spawn({
+        let (serving, filled, ready) = (serving.clone(), all_filled.clone(), ready.clone());
+        let until = stop.clone();
+        async move {
+            filled.cancelled().await;
+            serving.ready().await;
+            ready.cancel();
+            until.cancelled().await;
+            "readiness"
+        }
+    });
+    let served = {
+        let (client, address) = (ctx.client.clone(), args.serving.serve_listen);
+        let until = stop.clone();
+        tokio::spawn(async move { serving.serve(client, address, until).await })
+    };
 
     macro_rules! control {
         ($name:literal, $store:ident, $stream:ident, $triggers:ident, $reconcile:path) => {
@@ -201,7 +243,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     let children = ctx.children.clone();
     let election = tokio::spawn(async move {
         fill(&filled, &children).await;
-        ready.cancel();
+        all_filled.cancel();
         info!("all views are filled");
         election
             .run(until, move |leads| {
@@ -210,13 +252,20 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
             .await;
     });
 
-    let mut election = pin!(election);
+    let (mut election, mut served) = (pin!(election), pin!(served));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let ended = tokio::select! {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
         ended = vital.join_next() => Some(ended),
+        ended = &mut served => Some(Some(ended.map(|served| match served {
+            Ok(()) => "the server of actions",
+            Err(error) => {
+                tracing::error!(%error, "actions cannot be served");
+                "the server of actions"
+            }
+        }))),
         ended = &mut election => Some(Some(ended.map(|()| "leadership"))),
         ended = controllers.join_next() => Some(ended.map(|r| r.map(|()| "controller"))),
     };
@@ -230,6 +279,10 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     release.cancel();
     if !election.is_finished() {
         let _ = tokio::time::timeout(RELEASE, election).await;
+    }
+    // The other leads by now; who asked us is answered.
+    if !served.is_finished() {
+        let _ = tokio::time::timeout(FAREWELL, served).await;
     }
     match ended.flatten() {
         None if drained.is_ok() => Ok(()),

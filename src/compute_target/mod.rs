@@ -26,6 +26,7 @@ use crate::workspace::gate::{Admission, admit};
 pub use board::{Board, Notice};
 pub use build::{place, run_priority, slot_labels};
 use plan::{Input, Plan, Step, Waiting};
+pub use queue::order;
 use slots::PodFact;
 use status::{Refusal, View};
 

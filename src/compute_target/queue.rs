@@ -33,7 +33,7 @@ pub fn waiting(ctx: &Ctx, namespace: &str, target: &str) -> Vec<Waiting> {
 }
 
 /// Creation time has whole seconds; within one, names decide.
-fn order(run: &Run) -> (Option<Timestamp>, String) {
+pub fn order(run: &Run) -> (Option<Timestamp>, String) {
     (
         run.metadata.creation_timestamp.as_ref().map(|t| t.0),
         run.name_any(),
@@ -46,7 +46,7 @@ fn due(run: &Run, pods: &[Seen], last_started: i32) -> Option<i32> {
     let terminal = status
         .and_then(|s| s.state)
         .is_some_and(|s| s.is_terminal());
-    if terminal || run.spec.cancel || run.metadata.deletion_timestamp.is_some() {
+    if terminal || run.is_to_end() || run.metadata.deletion_timestamp.is_some() {
         return None;
     }
     let mut last = status

@@ -102,7 +102,7 @@ async fn canceled(
     place: &Place,
     pods: &[(ChildKey, Seen)],
 ) -> Result<Option<Cancel>, Error> {
-    if run.spec.cancel {
+    if run.is_to_end() {
         return Ok(Some(Cancel::Asked));
     }
     let begun = !pods.is_empty() || run.status.as_ref().is_some_and(|s| s.attempts > 0);
@@ -144,7 +144,7 @@ pub async fn confirm_lost(run: &Run, ctx: &Ctx, attempt: i32) -> Result<(), Erro
         .await
         .map_err(Error::api(format!("get Run {name}")))?;
     if live.is_none_or(|live| {
-        live.uid() != run.uid() || status::is_terminal(&live) || live.spec.cancel
+        live.uid() != run.uid() || status::is_terminal(&live) || live.is_to_end()
     }) {
         return Err(Error::Stale(name));
     }

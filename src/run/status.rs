@@ -79,6 +79,7 @@ pub fn status(run: &Run, inputs: &Inputs) -> RunStatus {
         state: before.state,
         message: before.message.clone(),
         position: None,
+        cancel_requested: before.cancel_requested.clone(),
         ..RunStatus::default()
     };
     match latest {

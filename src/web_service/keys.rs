@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use atelier_api::actions::KeyType;
 use atelier_api::gateway_policy::{GatewayPolicy, KeyDigest, KeySlot, KeySlots};
 use atelier_api::v1alpha1::KeyGeneration;
 use base64::Engine as _;
@@ -41,15 +42,26 @@ impl std::fmt::Debug for Key {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SlotState {
+    /// The generation that the spec asked for when it was made.
     generation: i64,
+    /// How often a key of this slot has been made, for whatever reason. Tells a key that was made anew from one that
+    /// somebody put there.
+    #[serde(default = "once")]
+    serial: u64,
     created_at: Timestamp,
+}
+
+fn once() -> u64 {
+    1
 }
 
 /// Both keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
-    primary: Key,
-    secondary: Key,
+    /// The primary key.
+    pub primary: Key,
+    /// The secondary key.
+    pub secondary: Key,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +91,7 @@ pub struct Decision {
 }
 
 /// One slot as it stands in the Secret, if it can be read.
-type Stored = Option<Key>;
+pub type Stored = Option<Key>;
 
 /// Both slots as they stand in a Secret's data.
 pub fn read(data: &BTreeMap<String, Vec<u8>>) -> [Stored; 2] {
@@ -125,25 +137,14 @@ pub fn decide<E>(
     let known = policy.and_then(GatewayPolicy::keys);
     let [primary, secondary] = stored;
     let mut remade = vec![];
-    let mut slot = |name, stored, wanted, known| -> Result<Key, E> {
-        let (key, cause) = match judge(stored, wanted, known) {
+    let mut slot = |name, stored: Stored, wanted, known: Option<&KeySlot>| -> Result<Key, E> {
+        let serial = next_serial(stored.as_ref(), known);
+        let (generation, cause) = match judge(stored, wanted, known) {
             Ok(key) => return Ok(key),
-            Err((generation, cause)) => {
-                let value = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(fresh()?));
-                (
-                    Key {
-                        value,
-                        state: SlotState {
-                            generation,
-                            created_at: now,
-                        },
-                    },
-                    cause,
-                )
-            }
+            Err(due) => due,
         };
         remade.push((name, cause));
-        Ok(key)
+        Ok(Key::make(generation, serial, now, fresh()?))
     };
     let keys = Keys {
         primary: slot(
@@ -162,6 +163,32 @@ pub fn decide<E>(
     Ok(Decision { keys, remade })
 }
 
+/// Both keys, one of them made anew because somebody asked for it. The generation stays: it counts what the spec asks
+/// for. `None` where what is stored is no pair of keys.
+pub fn regenerate(
+    stored: [Stored; 2],
+    which: KeyType,
+    now: Timestamp,
+    fresh: [u8; 32],
+) -> Option<Keys> {
+    let [primary, secondary] = stored;
+    let mut keys = Keys {
+        primary: primary?,
+        secondary: secondary?,
+    };
+    let key = match which {
+        KeyType::Primary => &mut keys.primary,
+        KeyType::Secondary => &mut keys.secondary,
+    };
+    *key = Key::make(key.state.generation, key.state.serial + 1, now, fresh);
+    Some(keys)
+}
+
+fn next_serial(stored: Option<&Key>, known: Option<&KeySlot>) -> u64 {
+    let stored = stored.map_or(0, |key| key.state.serial);
+    stored.max(known.map_or(0, |known| known.generation)) + 1
+}
+
 /// Keeps a slot's key, or says which generation a new one has and why it is due.
 fn judge(stored: Stored, wanted: i64, known: Option<&KeySlot>) -> Result<Key, (i64, Cause)> {
     let Some(key) = stored else {
@@ -171,16 +198,36 @@ fn judge(stored: Stored, wanted: i64, known: Option<&KeySlot>) -> Result<Key, (i
     if key.state.generation < wanted {
         return Err((wanted, Cause::Asked));
     }
-    let same_generation =
-        |known: &&KeySlot| i64::try_from(known.generation) == Ok(key.state.generation);
-    match known.filter(same_generation) {
+    match known.filter(|known| known.generation == key.state.serial) {
         Some(known) if known.sha256 != key.digest() => Err((key.state.generation, Cause::Tampered)),
         _ => Ok(key),
     }
 }
 
 impl Key {
-    fn digest(&self) -> KeyDigest {
+    fn make(generation: i64, serial: u64, now: Timestamp, random: [u8; 32]) -> Self {
+        Self {
+            value: format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random)),
+            state: SlotState {
+                generation,
+                serial,
+                created_at: now,
+            },
+        }
+    }
+
+    /// The key itself, for those who may have it.
+    pub fn reveal(&self) -> &str {
+        &self.value
+    }
+
+    /// When it was made.
+    pub fn created_at(&self) -> Timestamp {
+        self.state.created_at
+    }
+
+    /// The SHA-256 of the key.
+    pub fn digest(&self) -> KeyDigest {
         KeyDigest::new(Sha256::digest(self.value.as_bytes()).into())
     }
 }
@@ -190,8 +237,10 @@ impl Key {
 pub struct PublicKeys {
     /// Uid of the Secret that holds the keys.
     pub secret_uid: String,
-    /// Generations and digests.
+    /// How often they were made, and digests.
     pub slots: KeySlots,
+    /// The generations that the spec asked for when they were made.
+    pub generations: KeyGeneration,
     /// When the primary key was made.
     pub primary_created: Timestamp,
     /// When the secondary key was made.
@@ -269,7 +318,7 @@ impl KeysShape {
 impl State {
     fn public(&self, secret_uid: String, [primary, secondary]: [KeyDigest; 2]) -> PublicKeys {
         let slot = |state: &SlotState, sha256| KeySlot {
-            generation: u64::try_from(state.generation).unwrap_or_default(),
+            generation: state.serial,
             sha256,
         };
         PublicKeys {
@@ -277,6 +326,10 @@ impl State {
             slots: KeySlots {
                 primary: slot(&self.primary, primary),
                 secondary: slot(&self.secondary, secondary),
+            },
+            generations: KeyGeneration {
+                primary: self.primary.generation,
+                secondary: self.secondary.generation,
             },
             primary_created: self.primary.created_at,
             secondary_created: self.secondary.created_at,
@@ -381,6 +434,28 @@ mod tests {
         assert_eq!(repaired.remade, [("primary", Cause::Tampered)]);
         assert_eq!(repaired.keys.secondary, first.keys.secondary);
         assert_ne!(repaired.keys.primary, first.keys.primary);
+        // A crash before the gateways were told makes it no second time.
+        let again = decided(G(1, 1), Some(&data(&repaired)), Some(&policy(&first)), 30);
+        assert_eq!((again.keys, again.remade), (repaired.keys, vec![]));
+    }
+
+    #[test]
+    fn a_key_made_anew_by_an_action_is_kept_and_counts_for_no_generation() {
+        let first = decided(G(1, 1), None, None, 10);
+        let keys = regenerate(read(&data(&first)), KeyType::Secondary, at(20), [9; 32]);
+        let keys = keys.expect("a pair");
+        assert_eq!(keys.primary, first.keys.primary);
+        assert_ne!(keys.secondary.digest(), first.keys.secondary.digest());
+        let stored = keys.data().expect("writable");
+        let kept = decided(G(1, 1), Some(&stored), Some(&policy(&first)), 30);
+        assert_eq!((kept.keys, kept.remade), (keys, vec![]));
+        // The spec's next generation still means something.
+        let asked = decided(G(1, 2), Some(&stored), None, 40);
+        assert_eq!(asked.remade, [("secondary", Cause::Asked)]);
+        assert_eq!(
+            regenerate([None, None], KeyType::Primary, at(20), [9; 32]),
+            None
+        );
     }
 
     #[test]

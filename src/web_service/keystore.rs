@@ -66,11 +66,10 @@ pub async fn ensure(
         .zip(gateway)
         .and_then(|(keys, gateway)| policy_of(keys, &gateway));
 
-    let data = stored.as_ref().map(plain).unwrap_or_default();
     let fresh = || random();
     let decision = keys::decide(
         wanted,
-        keys::read(&data),
+        stored.as_ref().map(pair_of).unwrap_or_default(),
         policy.as_ref(),
         (ctx.clock)(),
         fresh,
@@ -181,6 +180,18 @@ async fn tell(service: &WebService, ctx: &Ctx, remade: &[(&'static str, Cause)])
     }
 }
 
+/// Both keys as they stand in their Secret.
+pub fn pair_of(secret: &Secret) -> [keys::Stored; 2] {
+    keys::read(&plain(secret))
+}
+
+/// The entries of a Secret with this data.
+pub fn entries(data: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, ByteString> {
+    data.into_iter()
+        .map(|(name, value)| (name, ByteString(value)))
+        .collect()
+}
+
 fn plain(secret: &Secret) -> BTreeMap<String, Vec<u8>> {
     let entries = secret.data.iter().flatten();
     entries
@@ -195,7 +206,8 @@ fn version(secret: &Secret) -> u64 {
         .unwrap_or_default()
 }
 
-fn random() -> Result<[u8; 32], Error> {
+/// 256 random bits of the operating system.
+pub fn random() -> Result<[u8; 32], Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| Error::Random(error.to_string()))?;
     Ok(bytes)

@@ -4,8 +4,8 @@
 //! gateway's Secret, the Service, and last the Deployment, whose pods need all of it.
 
 mod build;
-mod keys;
-mod keystore;
+pub mod keys;
+pub mod keystore;
 mod status;
 
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use crate::kit::meta::Parent;
 use crate::kit::pod::PodView;
 use crate::kit::{self, Error};
 use crate::workspace::gate::{Admission, admit};
+pub use build::{GATEWAY, MODEL, gateway_secret_name, keys_secret_name};
 use status::{Progress, Seen};
 
 const MANAGER: &str = "atelier-webservice";

@@ -133,14 +133,22 @@ fn selector(parent: &Parent) -> String {
 }
 
 fn keys_status(public: &PublicKeys) -> KeysStatus {
-    let one = |slot: &KeySlot, created: Timestamp| KeyStatus {
-        generation: i64::try_from(slot.generation).unwrap_or(i64::MAX),
+    let one = |slot: &KeySlot, generation, created: Timestamp| KeyStatus {
+        generation,
         created_at: Time(whole_second(created)),
         fingerprint: fingerprint(&slot.sha256),
     };
     KeysStatus {
-        primary: one(&public.slots.primary, public.primary_created),
-        secondary: one(&public.slots.secondary, public.secondary_created),
+        primary: one(
+            &public.slots.primary,
+            public.generations.primary,
+            public.primary_created,
+        ),
+        secondary: one(
+            &public.slots.secondary,
+            public.generations.secondary,
+            public.secondary_created,
+        ),
     }
 }
 

@@ -15,7 +15,7 @@ pub use compute_target::{
 pub use role_assignment::{
     Principal, PrincipalKind, Role, RoleAssignment, RoleAssignmentSpec, RoleAssignmentStatus,
 };
-pub use run::{Run, RunError, RunSpec, RunState, RunStatus};
+pub use run::{CancelRequest, Run, RunError, RunSpec, RunState, RunStatus};
 pub use web_service::{
     Auth, AuthMode, Class, KeyGeneration, KeyStatus, KeysStatus, Limits, ServiceState, WebService,
     WebServiceSpec, WebServiceStatus,

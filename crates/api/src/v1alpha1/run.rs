@@ -25,6 +25,7 @@ use super::EnvVar;
     printcolumn(name = "Duration", type_ = "integer", json_path = ".status.durationSeconds"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Node", type_ = "string", json_path = ".status.node", priority = 1),
+    printcolumn(name = "Created-by", type_ = "string", json_path = ".spec.createdBy", priority = 1),
     printcolumn(name = "Exit", type_ = "integer", json_path = ".status.exitCode", priority = 1),
     validation = Rule::new("self.metadata.name.size() <= 50 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
         .message("a run's name has at most 50 characters and holds only a-z, 0-9 and -")
@@ -34,6 +35,7 @@ use super::EnvVar;
 #[x_kube(validation = Rule::new("has(self.args) == has(oldSelf.args) && (!has(self.args) || self.args == oldSelf.args)").message("a run cannot be changed, only canceled (cancel: true); make another run"))]
 #[x_kube(validation = Rule::new("has(self.env) == has(oldSelf.env) && (!has(self.env) || self.env == oldSelf.env)").message("a run cannot be changed, only canceled (cancel: true); make another run"))]
 #[x_kube(validation = Rule::new("has(self.maxDurationSeconds) == has(oldSelf.maxDurationSeconds) && (!has(self.maxDurationSeconds) || self.maxDurationSeconds == oldSelf.maxDurationSeconds)").message("a run cannot be changed, only canceled (cancel: true); make another run"))]
+#[x_kube(validation = Rule::new("has(self.createdBy) == has(oldSelf.createdBy) && (!has(self.createdBy) || self.createdBy == oldSelf.createdBy)").message("createdBy cannot be changed; leave it out"))]
 #[x_kube(validation = Rule::new("!oldSelf.cancel || self.cancel").message("a cancellation cannot be taken back; make another run"))]
 pub struct RunSpec {
     /// What the run belongs to. Passed to the command as `ATELIER_EXPERIMENT`.
@@ -70,6 +72,11 @@ pub struct RunSpec {
     /// Set to true to end the run. It cannot be taken back.
     #[serde(default)]
     pub cancel: bool,
+    /// Who created the run: the user whom the API server authenticated. Filled in at creation; it cannot be another, and
+    /// may be left out of manifests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub created_by: Option<String>,
 }
 
 fn grace_seconds() -> i64 {
@@ -116,6 +123,9 @@ pub struct RunStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub node: Option<String>,
+    /// Who asked for the run's end by the action `cancel`, which leaves the spec alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_requested: Option<CancelRequest>,
     /// Why the run failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<RunError>,
@@ -123,6 +133,25 @@ pub struct RunStatus {
     #[serde(default)]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,
+}
+
+impl Run {
+    /// Whether somebody asked for its end, in the spec or by the action `cancel`.
+    pub fn is_to_end(&self) -> bool {
+        let status = self.status.as_ref();
+        self.spec.cancel || status.is_some_and(|status| status.cancel_requested.is_some())
+    }
+}
+
+/// Who asked for the end of a run, and when.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CancelRequest {
+    /// The user's name.
+    #[schemars(length(max = 1024))]
+    pub by: String,
+    /// When the request came.
+    pub at: Time,
 }
 
 /// Where a run is in its life.
