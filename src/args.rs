@@ -80,9 +80,9 @@ pub struct OperatorArgs {
 /// What is served over TLS, and the certificates for it.
 #[derive(Clone, Debug, Args)]
 pub struct ServingArgs {
-    /// Where the API server reaches the actions and the webhook.
-    #[arg(long, env = "ATELIER_SERVE_LISTEN", default_value = "0.0.0.0:8443")]
-    pub serve_listen: SocketAddr,
+    /// Where the API server reaches the actions and the webhook. Without it there are none, and no certificates.
+    #[arg(long, env = "ATELIER_SERVE_LISTEN")]
+    pub serve_listen: Option<SocketAddr>,
     /// The Service that leads there: what the certificate names.
     #[arg(long, env = "ATELIER_SERVICE_NAME", default_value = "atelier-operator")]
     pub service_name: String,
@@ -123,6 +123,9 @@ pub struct CleanupArgs {
     /// The operator's Deployment, which is scaled to nothing first.
     #[arg(long, default_value = "atelier-operator")]
     pub deployment: String,
+    /// Take the API group of the actions and the webhook out first: without an operator they would hold others up.
+    #[arg(long)]
+    pub actions: bool,
     /// Logging.
     #[command(flatten)]
     pub log: LogArgs,

@@ -7,16 +7,19 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use atelier_api::labels;
+use atelier_api::{actions, labels};
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, ResourceExt as _};
 use tracing::info;
 
 use crate::args::CleanupArgs;
 use crate::kit::error::status_code;
+use crate::serving::WEBHOOKS;
 use crate::workspace::manager_binding_name;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,6 +29,9 @@ pub async fn run(args: CleanupArgs) -> anyhow::Result<()> {
     let client = Client::try_default()
         .await
         .context("no way to the API server")?;
+    if args.actions {
+        withdraw(&client).await?;
+    }
     stop_operator(&client, &args).await?;
     let everywhere: Api<RoleBinding> = Api::all(client.clone());
     let ours = ListParams::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGER));
@@ -51,6 +57,25 @@ pub async fn run(args: CleanupArgs) -> anyhow::Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// Without an operator behind them, the API group would keep every namespace of the cluster from being deleted, and the
+/// webhook every run from being made.
+async fn withdraw(client: &Client) -> anyhow::Result<()> {
+    let services: Api<APIService> = Api::all(client.clone());
+    let group = format!("{}.{}", actions::VERSION, actions::GROUP);
+    let gone = |result: kube::Result<()>, what: &str| match result {
+        Err(error) if status_code(&error) != Some(404) => {
+            Err(error).with_context(|| format!("delete {what}"))
+        }
+        _ => Ok(()),
+    };
+    let params = DeleteParams::default();
+    gone(services.delete(&group, &params).await.map(drop), &group)?;
+    let webhooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
+    gone(webhooks.delete(WEBHOOKS, &params).await.map(drop), WEBHOOKS)?;
+    info!("the actions and the webhook are withdrawn");
     Ok(())
 }
 

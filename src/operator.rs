@@ -1,5 +1,6 @@
 //! Wiring of `atelier operator`: makes the views, starts every task, joins every task.
 
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use kube::Client;
 use kube::api::PartialObjectMeta;
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -121,7 +122,6 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let ready = CancellationToken::new();
     let all_filled = CancellationToken::new();
-    let serving = Serving::default();
     let admin = Arc::new(Admin {
         registry,
         ready: ready.clone(),
@@ -156,42 +156,25 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         }
     });
 
-    vital.spawn({
-        let (serving, client) = (serving.clone(), ctx.client.clone());
-        let (namespace, until) = (args.namespace.clone(), stop.clone());
-        async move {
-            serving.follow(client, &namespace, until).await;
-            "watch of the certificate"
-        }
-    });
-    if args.serving.certificates == Certificates::Internal {
-        let config = serving::certificates(&args.namespace, &args.serving)?;
-        let (ctx, until) = (ctx.clone(), stop.clone());
-        vital.spawn(async move {
-            let leads = || ctx.claim.check().is_ok();
-            if let Err(error) = atelier_pki::run(ctx.client.clone(), config, leads, until).await {
-                tracing::error!(%error, "certificates cannot be kept");
-            }
-            "certificates"
-        });
-    }
+    let serving = match args.serving.serve_listen {
+        Some(address) => Some(serve(&args, address, &ctx, &stop, &mut vital)?),
+        None => None,
+    };
     // Ready for the cluster's requests, which says nothing of who leads.
     vital.spawn({
-        let (serving, filled, ready) = (serving.clone(), all_filled.clone(), ready.clone());
-        let until = stop.clone();
+        let (filled, ready, until) = (all_filled.clone(), ready.clone(), stop.clone());
+        let serving = serving.as_ref().map(|(serving, _)| serving.clone());
         async move {
             filled.cancelled().await;
-            serving.ready().await;
+            if let Some(serving) = serving {
+                serving.ready().await;
+            }
             ready.cancel();
             until.cancelled().await;
             "readiness"
         }
     });
-    let served = {
-        let (client, address) = (ctx.client.clone(), args.serving.serve_listen);
-        let until = stop.clone();
-        tokio::spawn(async move { serving.serve(client, address, until).await })
-    };
+    let mut served = serving.map(|(_, served)| served);
 
     macro_rules! control {
         ($name:literal, $store:ident, $stream:ident, $triggers:ident, $reconcile:path) => {
@@ -252,14 +235,14 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
             .await;
     });
 
-    let (mut election, mut served) = (pin!(election), pin!(served));
+    let mut election = pin!(election);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let ended = tokio::select! {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
         ended = vital.join_next() => Some(ended),
-        ended = &mut served => Some(Some(ended.map(|served| match served {
+        ended = ended(&mut served) => Some(Some(ended.map(|served| match served {
             Ok(()) => "the server of actions",
             Err(error) => {
                 tracing::error!(%error, "actions cannot be served");
@@ -281,7 +264,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         let _ = tokio::time::timeout(RELEASE, election).await;
     }
     // The other leads by now; who asked us is answered.
-    if !served.is_finished() {
+    if let Some(served) = served.filter(|served| !served.is_finished()) {
         let _ = tokio::time::timeout(FAREWELL, served).await;
     }
     match ended.flatten() {
@@ -290,6 +273,47 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         Some(Ok(task)) => bail!("{task} ended"),
         Some(Err(error)) => Err(error).context("a task failed"),
     }
+}
+
+/// Completes when the task has ended; never, if there is none.
+async fn ended<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
+    match task {
+        Some(task) => task.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Starts what every replica serves, and the keeping of the certificates for it. Returns the task that serves.
+fn serve(
+    args: &OperatorArgs,
+    address: SocketAddr,
+    ctx: &Arc<Ctx>,
+    stop: &CancellationToken,
+    vital: &mut JoinSet<&'static str>,
+) -> anyhow::Result<(Serving, JoinHandle<anyhow::Result<()>>)> {
+    let serving = Serving::default();
+    vital.spawn({
+        let (serving, client) = (serving.clone(), ctx.client.clone());
+        let (namespace, until) = (args.namespace.clone(), stop.clone());
+        async move {
+            serving.follow(client, &namespace, until).await;
+            "watch of the certificate"
+        }
+    });
+    if args.serving.certificates == Certificates::Internal {
+        let config = serving::certificates(&args.namespace, &args.serving)?;
+        let (ctx, until) = (ctx.clone(), stop.clone());
+        vital.spawn(async move {
+            let leads = || ctx.claim.check().is_ok();
+            if let Err(error) = atelier_pki::run(ctx.client.clone(), config, leads, until).await {
+                tracing::error!(%error, "certificates cannot be kept");
+            }
+            "certificates"
+        });
+    }
+    let (server, client, until) = (serving.clone(), ctx.client.clone(), stop.clone());
+    let served = tokio::spawn(async move { server.serve(client, address, until).await });
+    Ok((serving, served))
 }
 
 /// Waits until every view has been filled once.

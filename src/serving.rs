@@ -20,7 +20,7 @@ use crate::{actions as ours, admission};
 const AUTHORITY: &str = "atelier-ca";
 const CERTIFICATE: &str = "atelier-serving";
 /// The webhook configuration, which the chart makes.
-const WEBHOOKS: &str = "atelier-operator";
+pub const WEBHOOKS: &str = "atelier-operator";
 /// How long others may still come while their view of our endpoints lags behind.
 const LINGER: Duration = Duration::from_secs(3);
 const GRACE: Duration = Duration::from_secs(10);

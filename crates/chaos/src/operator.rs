@@ -63,7 +63,6 @@ impl Operator {
             .env("ATELIER_OPERATOR_IMAGE", "atelier.dev/operator:chaos")
             .env("ATELIER_GATEWAY_IMAGE", "atelier.dev/gateway:chaos")
             .env("ATELIER_ADMIN_LISTEN", self.admin.to_string())
-            .env("ATELIER_SERVE_LISTEN", "127.0.0.1:0")
             .env("ATELIER_LOG", &self.settings.log)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
