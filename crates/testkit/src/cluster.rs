@@ -1,6 +1,6 @@
 //! The cluster that tests run on, made by `tests/setup`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -83,6 +83,11 @@ impl Cluster {
                 .args(command),
             "",
         )
+    }
+
+    /// The administrator's kubeconfig.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
     }
 
     /// The API server's audit log.

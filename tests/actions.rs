@@ -1,0 +1,17 @@
+//! The actions, through the real API server and the plugin for kubectl: who may, what they do, what they leave alone.
+//!
+//! Each test has a namespace of its own, with a Reader `rita` and a Contributor `conny`. The chart has `actions.enabled`.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+#[path = "actions/credentials.rs"]
+mod credentials;
+#[path = "actions/identity.rs"]
+mod identity;
+#[path = "actions/keys.rs"]
+mod keys;
+#[path = "actions/outage.rs"]
+mod outage;
+#[path = "actions/runs.rs"]
+mod runs;
+#[path = "actions/team.rs"]
+mod team;
