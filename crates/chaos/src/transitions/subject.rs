@@ -45,7 +45,7 @@ pub fn subjects() -> Vec<Subject> {
     let run_spec = json!({
         "experiment": "first", "computeTarget": "cpu", "image": "atelier.dev/sklearn:1", "command": ["train", "now"],
         "args": ["--deep"], "env": [{"name": "A", "value": "b"}], "maxDurationSeconds": 7200, "gracePeriodSeconds": 5,
-        "cancel": false,
+        "cancel": false, "createdBy": "somebody",
     });
     let subject = |kind, name, good, before, after| Subject {
         kind,
@@ -144,6 +144,7 @@ pub fn values(kind: &str, place: &str) -> Vec<Value> {
             ])
         }
         ("Run", "computeTarget") => json!(["other", "nowhere", "Not A Name"]),
+        ("Run", "createdBy") => json!(["somebody else"]),
         ("Run", "experiment") => json!(["second", "UPPER_and.dots"]),
         ("Run", "env[].name") => json!(["B", "ATELIER_RUN_ID", "with space"]),
         ("Run", "env[].value") => json!(["$(A)", "$(ATELIER_RUN_ID)", "two\nlines"]),
