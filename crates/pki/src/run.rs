@@ -28,7 +28,9 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 const SHORTEST: Duration = Duration::from_millis(5);
 
 /// Keeps the authority, the certificates and the bundles as they should be, until `stop`. `leads` is asked before
-/// every write; while it says no, this only watches. Fails at once if the periods cannot be kept together.
+/// every write; while it says no, this watches, and makes only what does not exist at all: of two who make the same,
+/// the API server refuses one, and a replica that waits for its certificate need not wait for a leader that keeps none.
+/// Fails at once if the periods cannot be kept together.
 pub async fn run<L>(
     client: Client,
     config: Config,
@@ -66,21 +68,30 @@ fn watches(
 
 /// Looks, decides, and writes at most once. Returns how long nothing needs to be done if nothing changes.
 async fn round(keeper: &mut Keeper, leads: &impl Fn() -> bool, pace: &mut Pace) -> Duration {
-    if !leads() {
+    let leading = leads();
+    if !leading {
         // Another may write meanwhile: how long all has been well is counted anew.
         keeper.forget_settled();
-        return ASK_AGAIN;
+        if !keeper.misses_any() {
+            return ASK_AGAIN;
+        }
     }
     let now = Timestamp::now();
-    let Some(state) = keeper.state(now, Instant::now()) else {
+    let Some(mut state) = keeper.state(now, Instant::now()) else {
         return LOOK_AGAIN;
     };
+    if !leading {
+        keeper.leave_to_the_leader(&mut state);
+    }
     let step = plan(&state, now, &keeper.config.periods);
     if let Step::Nothing { until } = step {
         let wait = until.duration_since(now).unsigned_abs();
         return wait
             .min(keeper.next_retry(Instant::now()))
             .clamp(SHORTEST, LOOK_AGAIN);
+    }
+    if !leading && !keeper.is_new(step) {
+        return ASK_AGAIN;
     }
     let slot = Slot::of(step);
     if let Some(wait) = keeper.blocked_for(slot, Instant::now()) {

@@ -1,4 +1,4 @@
-//! The writes: each on what was last seen, and only while we lead.
+//! The writes: each on what was last seen, and only while we lead, if it is not the very first.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub enum Write {
 }
 
 impl Keeper {
-    /// Takes one step, if we still lead.
+    /// Takes one step, if we still lead or it makes what nobody has.
     pub async fn act(
         &mut self,
         step: Step,
@@ -50,7 +50,7 @@ impl Keeper {
         let Some(write) = self.prepare(step, now)? else {
             return Ok(());
         };
-        if !leads() {
+        if !leads() && !self.is_new(step) {
             return Ok(());
         }
         let written = self.send(slot, write).await?;

@@ -14,7 +14,7 @@ use crate::authority::Authority;
 use crate::config::Config;
 use crate::error::Error;
 use crate::leaf;
-use crate::plan::{LeafState, State, TargetState, settled};
+use crate::plan::{LeafState, State, Step, TargetState, settled};
 use crate::store::Authorities;
 
 /// What is known, and the way to write.
@@ -158,6 +158,28 @@ impl Keeper {
             state.settled_for = instant.saturating_duration_since(*since);
         }
         Some(state)
+    }
+
+    /// Whether there is a Secret that nobody has made yet.
+    pub fn misses_any(&self) -> bool {
+        let mut secrets = self.slots().filter(|slot| !matches!(slot, Slot::Target(_)));
+        secrets.any(|slot| matches!(self.seen(slot), Seen::Absent))
+    }
+
+    /// Leaves nothing to do with what exists.
+    pub fn leave_to_the_leader(&self, state: &mut State) {
+        state.targets.fill(TargetState::Blocked);
+        for (leaf, state) in state.leaves.iter_mut().enumerate() {
+            if !matches!(self.seen(Slot::Leaf(leaf)), Seen::Absent) {
+                *state = LeafState::Blocked;
+            }
+        }
+    }
+
+    /// Whether a step makes an object that does not exist: of two who do, one is refused.
+    pub fn is_new(&self, step: Step) -> bool {
+        let makes = matches!(step, Step::MakeFirst | Step::Issue(_));
+        makes && matches!(self.seen(Slot::of(step)), Seen::Absent)
     }
 
     /// What is known of an object.
