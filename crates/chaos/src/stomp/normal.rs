@@ -30,8 +30,9 @@ pub fn normal(kind: &str, object: &DynamicObject) -> Value {
         "ServiceAccount" => body.retain(|name, _| name != "secrets" && name != "imagePullSecrets"),
         "Secret" => {
             if let Some(Value::Object(data)) = body.get_mut("data") {
-                data.iter_mut()
-                    .for_each(|(_, value)| *value = entry(value.as_str().unwrap_or_default()));
+                data.iter_mut().for_each(|(name, value)| {
+                    *value = entry(name, value.as_str().unwrap_or_default())
+                });
             }
         }
         _ => {}
@@ -59,14 +60,27 @@ fn metadata(object: &DynamicObject) -> Value {
         "ownerReferences": object.owner_references(), "deleting": object.metadata.deletion_timestamp.is_some()})
 }
 
-/// An entry of a Secret. A key that was lost is made anew, so what counts is that there is one.
-fn entry(value: &str) -> Value {
+/// An entry of a Secret. A key that was lost is made anew, so what counts is that there is one, and not how many there
+/// were before it.
+fn entry(name: &str, value: &str) -> Value {
     let bytes = STANDARD.decode(value).unwrap_or_default();
-    match bytes.starts_with(b"atl_") {
-        true => json!(format!("<key of {} bytes>", bytes.len())),
-        false => serde_json::from_slice(&bytes)
-            .unwrap_or_else(|_| json!(String::from_utf8_lossy(&bytes))),
+    if bytes.starts_with(b"atl_") {
+        return json!(format!("<key of {} bytes>", bytes.len()));
     }
+    let Ok(mut document) = serde_json::from_slice::<Value>(&bytes) else {
+        return json!(String::from_utf8_lossy(&bytes));
+    };
+    let (keys, counter) = match name {
+        "policy.json" => ("/keys", "generation"),
+        _ => ("", "serial"),
+    };
+    let slots = document.pointer_mut(keys).and_then(Value::as_object_mut);
+    for slot in slots.into_iter().flat_map(Map::values_mut) {
+        if let Some(count) = slot.get_mut(counter).filter(|count| count.is_number()) {
+            *count = json!("<count>");
+        }
+    }
+    document
 }
 
 fn mask(value: &mut Value) {
@@ -111,5 +125,32 @@ mod tests {
         assert_ne!(form("atl_1", "w"), form("atl_", "w"));
         assert_ne!(form("atl_1", "w"), form("stomped", "w"));
         assert_ne!(form("atl_1", "w"), form("atl_1", "v"));
+    }
+
+    #[test]
+    fn how_many_keys_there_were_before_does_not_count_and_what_was_asked_for_does() {
+        let form = |name, document: Value| entry(name, &STANDARD.encode(document.to_string()));
+        let state = |serial, generation| {
+            form(
+                "state.json",
+                json!({"primary": {"serial": serial, "generation": generation}}),
+            )
+        };
+        assert_eq!(state(1, 1), state(2, 1));
+        assert_ne!(state(1, 1), state(1, 2));
+        let policy = |generation| {
+            form(
+                "policy.json",
+                json!({"keys": {"primary": {"generation": generation}}}),
+            )
+        };
+        assert_eq!(policy(1), policy(2));
+        assert_ne!(
+            policy(1),
+            form(
+                "policy.json",
+                json!({"keys": {"primary": {"generation": "x"}}})
+            )
+        );
     }
 }
