@@ -1,7 +1,8 @@
 //! A namespace with one object under test, and what it needs beside it.
 
 use anyhow::Context as _;
-use kube::api::{DeleteParams, DynamicObject, PostParams};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::core::ApiResource;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
@@ -142,9 +143,9 @@ impl<'a> Stage<'a> {
 
     async fn remove(&self, kind: &str, name: &str) -> anyhow::Result<()> {
         let api = self.api(kind);
-        if api.get_opt(name).await?.is_none() {
+        let Some(object) = api.get_opt(name).await? else {
             return Ok(());
-        }
+        };
         api.delete(name, &DeleteParams::background()).await?;
         let sentence = format!("{kind} {name} is gone");
         self.user
@@ -152,6 +153,24 @@ impl<'a> Stage<'a> {
                 match api.get_opt(name).await.map_err(|e| e.to_string())? {
                     None => Ok(()),
                     Some(_) => Err("it is there".to_owned()),
+                }
+            })
+            .await?;
+        // The laboratory's machines take pods away by their names: one that comes too soon would go with its predecessor.
+        let (pods, uid) = (self.user.api::<Pod>(), object.uid());
+        let sentence = format!("the pods of {kind} {name} are gone");
+        self.user
+            .until(&sentence, async || {
+                let all = pods.list(&ListParams::default()).await;
+                let all = all.map_err(|e| e.to_string())?;
+                let of_it = |pod: &&Pod| {
+                    pod.owner_references()
+                        .iter()
+                        .any(|o| Some(&o.uid) == uid.as_ref())
+                };
+                match all.iter().find(of_it) {
+                    None => Ok(()),
+                    Some(pod) => Err(format!("{} is there", pod.name_any())),
                 }
             })
             .await
