@@ -123,6 +123,14 @@ pub struct CleanupArgs {
     /// The operator's Deployment, which is scaled to nothing first.
     #[arg(long, default_value = "atelier-operator")]
     pub deployment: String,
+    /// The locations that exist, separated by commas: their identities go.
+    #[arg(
+        long,
+        env = "ATELIER_LOCATIONS",
+        value_delimiter = ',',
+        default_value = "local"
+    )]
+    pub locations: Vec<String>,
     /// Take the API group of the actions and the webhook out first: without an operator they would hold others up.
     #[arg(long)]
     pub actions: bool,

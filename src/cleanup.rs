@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use atelier_api::{actions, labels};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
@@ -19,6 +19,7 @@ use tracing::info;
 
 use crate::args::CleanupArgs;
 use crate::kit::error::status_code;
+use crate::region;
 use crate::serving::WEBHOOKS;
 use crate::workspace::manager_binding_name;
 
@@ -55,6 +56,24 @@ pub async fn run(args: CleanupArgs) -> anyhow::Result<()> {
             Err(error) => {
                 return Err(error).with_context(|| format!("delete the binding in {namespace}"));
             }
+        }
+    }
+    dismiss_regions(&client, &args.namespace, &args.locations).await
+}
+
+/// The regional identities have nobody left to act as them.
+async fn dismiss_regions(
+    client: &Client,
+    namespace: &str,
+    locations: &[String],
+) -> anyhow::Result<()> {
+    let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    for location in locations {
+        let name = region::identity_name(location);
+        match api.delete(&name, &DeleteParams::default()).await {
+            Ok(_) => info!(name, "the regional identity is gone"),
+            Err(error) if status_code(&error) == Some(404) => {}
+            Err(error) => return Err(error).with_context(|| format!("delete {name}")),
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ use kube::api::PartialObjectMeta;
 use kube::runtime::reflector::Store;
 
 use crate::compute_target::Board;
+use crate::kit::access::Access;
 use crate::kit::apply::Applier;
 use crate::kit::children::Children;
 use crate::kit::contest::Contests;
@@ -19,6 +20,7 @@ use crate::kit::metrics::Metrics;
 use crate::kit::triggers::Triggers;
 use crate::kit::watch::Watches;
 use crate::leader::Claim;
+use crate::region::Regions;
 
 /// What the installation decides.
 #[derive(Clone, Debug)]
@@ -59,6 +61,10 @@ pub struct Ctx {
     pub client: Client,
     /// What the installation decides.
     pub settings: Settings,
+    /// The same, as the identity of a location.
+    pub regions: Regions,
+    /// What others may do.
+    pub access: Access,
     /// The views of our own kinds.
     pub stores: Stores,
     /// The children that exist.
@@ -84,8 +90,13 @@ pub struct Ctx {
 impl Ctx {
     /// Writes children as the field manager `manager`.
     pub fn applier(&self, manager: &'static str) -> Applier<'_> {
+        self.applier_by(&self.client, manager)
+    }
+
+    /// The same, as whomever that client acts for.
+    pub fn applier_by<'a>(&'a self, client: &'a Client, manager: &'static str) -> Applier<'a> {
         Applier {
-            client: &self.client,
+            client,
             children: &self.children,
             claim: &self.claim,
             contests: &self.contests,

@@ -16,6 +16,7 @@ pub mod kit;
 pub mod leader;
 pub mod logging;
 pub mod operator;
+pub mod region;
 pub mod relay;
 pub mod role_assignment;
 pub mod run;

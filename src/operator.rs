@@ -23,6 +23,7 @@ use crate::admin::{self, Admin};
 use crate::args::{Certificates, OperatorArgs};
 use crate::compute_target::{self, Board};
 use crate::ctx::{Ctx, Settings, Stores};
+use crate::kit::access::Access;
 use crate::kit::child::ChildKind;
 use crate::kit::children::Children;
 use crate::kit::contest::Contests;
@@ -32,8 +33,9 @@ use crate::kit::triggers::Triggers;
 use crate::kit::watch::Watches;
 use crate::kit::{driver, primary};
 use crate::leader::Election;
+use crate::region::Regions;
 use crate::serving::{self, Serving};
-use crate::{relay, role_assignment, run, web_service, workspace};
+use crate::{region, relay, role_assignment, run, web_service, workspace};
 
 const LEASE: &str = "atelier-operator";
 /// How long what has begun may take to end.
@@ -46,9 +48,12 @@ const RELEASE: Duration = Duration::from_secs(5);
 
 /// Runs the operator until SIGTERM or SIGINT.
 pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
-    let client = Client::try_default()
+    let config = kube::Config::infer()
         .await
         .context("no way to the API server: neither in a pod nor a kubeconfig")?;
+    let client = Client::try_from(config.clone())?;
+    let settings = settings(&args);
+    let regions = Regions::new(&config, &settings.namespace, &settings.locations)?;
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
     // The pod's name, so that a container that was killed and started again leads on at once: in one pod there is
@@ -107,8 +112,10 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
             workspace::manager_binding_name(),
         ),
         events: Events::new(client.clone(), me, children.clone()),
+        regions,
+        access: Access::default(),
         client,
-        settings: settings(&args),
+        settings,
         stores,
         children,
         triggers,
@@ -218,6 +225,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         web_service::reconcile
     );
     controllers.spawn(workspace::sweep::run(ctx.clone(), stop.clone()));
+    controllers.spawn(region::run(ctx.clone(), stop.clone()));
 
     // Leadership waits until every view is filled, so that no decision rests on an empty one.
     let release = CancellationToken::new();

@@ -5,6 +5,7 @@ mod credential;
 mod keys;
 mod logs;
 mod object;
+mod resync;
 mod runs;
 
 use atelier_apiserver::{Action, ActionInfo, Actions, Column, Table};
@@ -51,6 +52,8 @@ pub fn all(deps: &Deps) -> Actions {
     let why = run("why")
         .shows()
         .summary("Why a run is not running, or how it ended.");
+    let resync = ActionInfo::new("workspaces", "Workspace", "resynckeys")
+        .summary("Gives the managed identity back the grants that were taken away.");
     let store = ActionInfo::new("workspaces", "Workspace", "storecredential").summary(
         "Makes a Secret that resources can name and nobody can read, or gives it new values.",
     );
@@ -67,6 +70,7 @@ pub fn all(deps: &Deps) -> Actions {
         .with(Action::raw(run_log, with!(deps, logs::run, request)))
         .with(Action::bare(cancel, with!(deps, runs::cancel)))
         .with(Action::table(why, why_table(), with!(deps, runs::why)))
+        .with(Action::bare(resync, with!(deps, resync::resync)))
         .with(Action::json(store, with!(deps, credential::store, body)))
 }
 

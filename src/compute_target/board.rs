@@ -119,13 +119,17 @@ impl Board {
     }
 }
 
-/// What the runs that wait are told.
-pub fn notices(waiting: &[super::plan::Waiting], max: u32) -> Vec<(String, Notice)> {
+/// What the runs that wait are told. `missing` is what holds all of them back, if anything does.
+pub fn notices(
+    waiting: &[super::plan::Waiting],
+    max: u32,
+    missing: Option<&str>,
+) -> Vec<(String, Notice)> {
     let total = waiting.len();
-    let why = if max == 0 {
-        "the compute target is paused (max: 0)"
-    } else {
-        "needs 1 node, 0 free"
+    let why = match missing {
+        Some(missing) => missing,
+        None if max == 0 => "the compute target is paused (max: 0)",
+        None => "needs 1 node, 0 free",
     };
     let one = |(index, waiting): (usize, &super::plan::Waiting)| {
         let notice = match i32::try_from(index + 1) {
@@ -158,7 +162,7 @@ mod tests {
                 attempt: 1,
             })
             .collect();
-        notices(&waiting, 2)
+        notices(&waiting, 2, None)
     }
 
     fn at(second: i64) -> Timestamp {

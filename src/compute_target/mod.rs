@@ -7,12 +7,14 @@ mod board;
 mod build;
 mod plan;
 mod queue;
+mod regional;
 mod slots;
 mod status;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use atelier_api::v1alpha1::GrantResource;
 use atelier_api::{ComputeTarget, Workspace};
 use jiff::{SignedDuration, Timestamp};
 use kube::runtime::controller::Action;
@@ -23,10 +25,12 @@ use crate::kit::child::ChildKind;
 use crate::kit::{self, Error};
 use crate::run;
 use crate::workspace::gate::{Admission, admit};
+use crate::workspace::grants;
 pub use board::{Board, Notice};
 pub use build::{place, run_priority, slot_labels};
 use plan::{Input, Plan, Step, Waiting};
 pub use queue::order;
+use regional::Regional;
 use slots::PodFact;
 use status::{Refusal, View};
 
@@ -61,21 +65,33 @@ pub async fn reconcile(target: Arc<ComputeTarget>, ctx: Arc<Ctx>) -> Result<Acti
 
     let spec = &target.spec.managed;
     let queue = queue::waiting(&ctx, &namespace, &name);
-    let plan = plan::plan(&Input {
+    let pods = facts(&ctx, &namespace, &name);
+    let mut input = Input {
         min: unsigned(spec.nodes.min),
         max: unsigned(spec.nodes.max),
         idle: SignedDuration::from_secs(spec.idle_seconds_before_scale_down),
         now,
-        pods: &facts(&ctx, &namespace, &name),
+        pods: &pods,
         queue: &queue,
-    });
+        held_back: false,
+    };
+    let mut plan = plan::plan(&input);
+    let missing = match plan.starts_any() {
+        true => grants::missing(&ctx, &workspace, GrantResource::Workspace).await?,
+        false => None,
+    };
+    if missing.is_some() {
+        input.held_back = true;
+        plan = plan::plan(&input);
+    }
     let done = act(target, &workspace, &ctx, &plan).await?;
-    let again = publish(target, &ctx, &plan, &done.refusals, now);
+    let again = publish(target, &ctx, &plan, &done.refusals, missing.as_deref(), now);
 
     let view = View {
         plan: &plan,
         refusals: &done.refusals,
         pods: &facts(&ctx, &namespace, &name),
+        missing: missing.as_deref(),
     };
     let after = status::status(target, &view, now);
     kit::status::write(
@@ -89,7 +105,8 @@ pub async fn reconcile(target: Arc<ComputeTarget>, ctx: Arc<Ctx>) -> Result<Acti
     if let Some(stale) = done.stale {
         return Err(stale);
     }
-    let retry = (!done.refusals.is_empty()).then(|| now + AFTER_REFUSAL);
+    let refused = !done.refusals.is_empty() || missing.is_some();
+    let retry = refused.then(|| now + AFTER_REFUSAL);
     let next = [plan.wake, again, retry].into_iter().flatten().min();
     Ok(next.map_or_else(Action::await_change, |at| {
         Action::requeue(until(at, (ctx.clock)()))
@@ -126,6 +143,7 @@ async fn act(
     plan: &Plan,
 ) -> Result<Done, Error> {
     let mut done = Done::default();
+    let mut regional = Regional::new(ctx, workspace);
     for step in &plan.steps {
         let result = match step {
             Step::Start { waiting, slot } => start(target, workspace, ctx, waiting, *slot).await,
@@ -137,9 +155,9 @@ async fn act(
                     *slot,
                     *since,
                 )?;
-                ctx.applier(MANAGER).apply(&placeholder).await.map(drop)
+                regional.hold(&placeholder).await
             }
-            Step::Release(pod) => ctx.applier(MANAGER).delete(&pod.key, &pod.seen).await,
+            Step::Release(pod) => regional.release(&pod.key, &pod.seen).await,
         };
         match (result, step) {
             (Ok(()), _) => {}
@@ -151,7 +169,8 @@ async fn act(
                     code,
                     message,
                 });
-                done.stale = make_room(ctx, target, *slot).await.err().or(done.stale);
+                let room = make_room(ctx, &mut regional, target, *slot).await;
+                done.stale = room.err().or(done.stale);
             }
             (Err(Error::Refused { code, message, .. }), Step::Hold { slot, .. }) => {
                 done.refusals.push(Refusal {
@@ -214,12 +233,17 @@ async fn start(
 }
 
 /// Where a quota leaves no room for a placeholder beside the run's pod, the placeholder goes first.
-async fn make_room(ctx: &Ctx, target: &ComputeTarget, slot: u32) -> Result<(), Error> {
+async fn make_room(
+    ctx: &Ctx,
+    regional: &mut Regional<'_>,
+    target: &ComputeTarget,
+    slot: u32,
+) -> Result<(), Error> {
     let namespace = target.namespace().unwrap_or_default();
     let key = build::placeholder_key(&namespace, &target.name_any(), slot);
     match ctx.children.get(&key) {
         Some(seen) if !seen.deleting => {
-            ctx.applier(MANAGER).delete(&key, &seen).await?;
+            regional.release(&key, &seen).await?;
             Err(Error::Stale(key.to_string()))
         }
         _ => Ok(()),
@@ -232,10 +256,12 @@ fn publish(
     ctx: &Ctx,
     plan: &Plan,
     refusals: &[Refusal],
+    missing: Option<&str>,
     now: Timestamp,
 ) -> Option<Timestamp> {
     let (namespace, name) = (target.namespace().unwrap_or_default(), target.name_any());
-    let mut notices = board::notices(&plan.waiting, unsigned(target.spec.managed.nodes.max));
+    let max = unsigned(target.spec.managed.nodes.max);
+    let mut notices = board::notices(&plan.waiting, max, missing);
     notices.extend(refusals.iter().filter_map(Refusal::notice));
     let published = ctx.board.publish(&namespace, &name, notices, now);
     for run in &published.changed {

@@ -22,6 +22,8 @@ pub struct Input<'a> {
     pub pods: &'a [PodFact],
     /// The runs that wait, in order.
     pub queue: &'a [Waiting],
+    /// Whether no run may start, for a reason that is not the target's.
+    pub held_back: bool,
 }
 
 /// A run that waits.
@@ -67,6 +69,14 @@ pub struct Plan {
     pub wake: Option<Timestamp>,
 }
 
+impl Plan {
+    /// Whether any run is to start.
+    pub fn starts_any(&self) -> bool {
+        let starts = |step: &Step| matches!(step, Step::Start { .. });
+        self.steps.iter().any(starts)
+    }
+}
+
 /// Decides.
 pub fn plan(input: &Input) -> Plan {
     let held = slots::held(input.pods);
@@ -91,7 +101,7 @@ pub fn plan(input: &Input) -> Plan {
     let max = usize::try_from(input.max).unwrap_or(usize::MAX);
 
     for waiting in input.queue {
-        let slot = if busy < max {
+        let slot = if busy < max && !input.held_back {
             next_slot(&held, &idle, &taken, max)
         } else {
             None

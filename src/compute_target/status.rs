@@ -59,6 +59,8 @@ pub struct View<'a> {
     pub refusals: &'a [Refusal],
     /// The pods after it was done.
     pub pods: &'a [PodFact],
+    /// The grant that holds all runs back, if one does.
+    pub missing: Option<&'a str>,
 }
 
 /// The status of a target whose workspace is missing.
@@ -101,8 +103,9 @@ pub fn status(target: &ComputeTarget, view: &View, now: Timestamp) -> ComputeTar
             .count();
     let resizing = current != wanted || counts.preparing + counts.leaving > 0;
     let max = target.spec.managed.nodes.max;
-    let (reason, message) = match errors.first() {
-        Some(error) => {
+    let (reason, message) = match (view.missing, errors.first()) {
+        (Some(missing), _) => (reasons::GRANT_MISSING, missing.to_owned()),
+        (None, Some(error)) => {
             let first = format!(
                 "{} nodes cannot start; slot {}: {}",
                 errors.len(),
@@ -111,8 +114,8 @@ pub fn status(target: &ComputeTarget, view: &View, now: Timestamp) -> ComputeTar
             );
             (reasons::NODES_UNUSABLE, first)
         }
-        None if resizing => (reasons::RESIZING, resizing_message(&held, &counts, wanted)),
-        None => (
+        (None, None) if resizing => (reasons::RESIZING, resizing_message(&held, &counts, wanted)),
+        (None, None) => (
             reasons::STEADY,
             format!("{current} of at most {max} nodes are there"),
         ),

@@ -5,6 +5,7 @@
 //! [`driver`] runs the reconcile of one object at a time; the reconcile builds [`child::Desired`] objects and hands
 //! them to [`apply`]; its [`status`] is written when it differs.
 
+pub mod access;
 pub mod apply;
 pub mod backoff;
 pub mod child;

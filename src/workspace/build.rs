@@ -2,14 +2,23 @@
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::ctx::Settings;
 use crate::kit::Error;
 use crate::kit::child::{ChildKind, Desired};
 use crate::kit::meta::Parent;
+use crate::region;
 
 /// The ClusterRole, shipped with the chart, that holds our rights in one workspace's namespace.
 const MANAGER_ROLE: &str = "atelier-workspace-manager";
+/// The ClusterRole, shipped with the chart, of the managed identity in its workspace's namespace.
+const IDENTITY_ROLE: &str = "atelier-identity";
+/// What the managed identity is in its workspace, by the name that people know.
+pub const IDENTITY_GRANT: &str = "Contributor";
+/// The ClusterRole, shipped with the chart, of a regional identity in the namespace of each workspace there, and the
+/// name of the binding to it.
+const REGIONAL_ROLE: &str = "atelier-regional";
 
 /// Name of the binding by which the operator gets its rights in a workspace's namespace.
 pub fn manager_binding_name() -> &'static str {
@@ -26,24 +35,63 @@ pub fn run_identity_name(workspace: &str) -> String {
     format!("{workspace}-run")
 }
 
+/// Name of the binding that grants the managed identity what it may do in its workspace.
+pub fn identity_binding_name(workspace: &str) -> String {
+    format!("{workspace}-identity")
+}
+
+/// Name of the binding that lets the regional identity make placeholders.
+pub fn regional_binding_name() -> &'static str {
+    REGIONAL_ROLE
+}
+
 /// The operator's own binding. It has no owner: after the workspace is gone it is still needed, to clear away what
 /// the workspace's runs and services left; the sweep removes it last.
 pub fn manager_binding(parent: &Parent, settings: &Settings) -> Result<Desired, Error> {
-    let binding = RoleBinding {
-        metadata: parent.unowned(manager_binding_name()),
+    let metadata = parent.unowned(manager_binding_name());
+    let subject = account(&settings.service_account, &settings.namespace);
+    let binding = binding(metadata, MANAGER_ROLE, subject);
+    Desired::new(ChildKind::RoleBinding, &binding)
+}
+
+/// The managed identity's grant in its workspace.
+pub fn identity_binding(parent: &Parent) -> RoleBinding {
+    let metadata = parent.child(identity_binding_name(&parent.name));
+    let subject = account(identity_name(&parent.name), &parent.namespace);
+    binding(metadata, IDENTITY_ROLE, subject)
+}
+
+/// The regional identity's binding.
+pub fn regional_binding(
+    parent: &Parent,
+    location: &str,
+    settings: &Settings,
+) -> Result<Desired, Error> {
+    let metadata = parent.child(regional_binding_name());
+    let subject = account(&region::identity_name(location), &settings.namespace);
+    let binding = binding(metadata, REGIONAL_ROLE, subject);
+    Desired::new(ChildKind::RoleBinding, &binding)
+}
+
+fn binding(metadata: ObjectMeta, role: &str, subject: Subject) -> RoleBinding {
+    RoleBinding {
+        metadata,
         role_ref: RoleRef {
             api_group: "rbac.authorization.k8s.io".into(),
             kind: "ClusterRole".into(),
-            name: MANAGER_ROLE.into(),
+            name: role.into(),
         },
-        subjects: Some(vec![Subject {
-            kind: "ServiceAccount".into(),
-            name: settings.service_account.clone(),
-            namespace: Some(settings.namespace.clone()),
-            ..Subject::default()
-        }]),
-    };
-    Desired::new(ChildKind::RoleBinding, &binding)
+        subjects: Some(vec![subject]),
+    }
+}
+
+fn account(name: &str, namespace: &str) -> Subject {
+    Subject {
+        kind: "ServiceAccount".into(),
+        name: name.into(),
+        namespace: Some(namespace.into()),
+        ..Subject::default()
+    }
 }
 
 /// The managed identity, and the ServiceAccount without any right that users' code runs as. Neither is mounted.

@@ -10,7 +10,7 @@ use kube::ResourceExt as _;
 use kube::api::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 
-use super::{identity_name, manager_binding_name, run_identity_name};
+use super::{identity_name, manager_binding_name, regional_binding_name, run_identity_name};
 use crate::ctx::{Ctx, Stores};
 use crate::kit::Error;
 use crate::kit::child::{ChildKey, ChildKind};
@@ -22,7 +22,7 @@ pub enum Gate {
     Open(Arc<Workspace>),
     /// There is a workspace, but not everything in its namespace is known yet, or its ServiceAccounts are not there:
     /// wait, and judge nothing.
-    Opening,
+    Opening(Arc<Workspace>),
     /// There is no workspace in the namespace: what was made here for others has to go.
     Closed(String),
     /// The namespace is not open to us (any more): hands off, whatever is there.
@@ -60,16 +60,20 @@ pub fn gate(ctx: &Ctx, namespace: &str) -> Gate {
     if ctx.children.is_complete(namespace) && has_identities(ctx, &workspace, namespace) {
         Gate::Open(workspace)
     } else {
-        Gate::Opening
+        Gate::Opening(workspace)
     }
 }
 
-/// Whether the ServiceAccounts are there: the API server takes no pod without its own.
+/// Whether the ServiceAccounts are there, since the API server takes no pod without its own, and the binding of the
+/// identity that makes placeholders.
 fn has_identities(ctx: &Ctx, workspace: &Workspace, namespace: &str) -> bool {
     let name = workspace.name_any();
     let names = [identity_name(&name).to_owned(), run_identity_name(&name)];
-    names.iter().all(|name| {
-        let key = ChildKey::new(ChildKind::ServiceAccount, namespace, name);
+    let accounts = names.map(|name| (ChildKind::ServiceAccount, name));
+    let regional = (ChildKind::RoleBinding, regional_binding_name().to_owned());
+    let mut all = accounts.into_iter().chain([regional]);
+    all.all(|(kind, name)| {
+        let key = ChildKey::new(kind, namespace, &name);
         ctx.children.get(&key).is_some_and(|seen| !seen.deleting)
     })
 }
@@ -155,7 +159,7 @@ pub async fn admit(
     };
     match gate(ctx, namespace) {
         Gate::Open(workspace) => Ok(Admission::Admitted(workspace)),
-        Gate::Opening | Gate::Terminating => Ok(Admission::Hold),
+        Gate::Opening(_) | Gate::Terminating => Ok(Admission::Hold),
         Gate::NotEnabled(why) => Ok(shut(reasons::NAMESPACE_NOT_ENABLED, why)),
         Gate::Closed(why) => {
             let owner = uid.unwrap_or_default();
@@ -174,6 +178,7 @@ mod tests {
             name,
             atelier_api::WorkspaceSpec {
                 location: "local".into(),
+                resync_keys: 0,
             },
         );
         let made = jiff::Timestamp::from_second(second).expect("a valid time");

@@ -1,18 +1,21 @@
 //! Workspace: opens a namespace to everything else.
 //!
 //! Its children: the operator's own binding in the namespace, which comes first and is what gives us any right there;
-//! the managed identity; and the ServiceAccount, without a right, that users' code runs as.
+//! the managed identity and its grants; the binding of the regional identity; and the ServiceAccount, without a right,
+//! that users' code runs as.
 
 mod build;
 pub mod gate;
+pub mod grants;
 mod status;
 pub mod sweep;
 mod validate;
 
 use std::sync::Arc;
 
-use atelier_api::Workspace;
+use atelier_api::conditions::reasons;
 use atelier_api::v1alpha1::ProvisioningState;
+use atelier_api::{Workspace, WorkspaceStatus};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
@@ -23,9 +26,10 @@ use crate::kit::contest::{Contested, look_again};
 use crate::kit::meta::Parent;
 use crate::kit::triggers::NAMESPACE_CHANGED;
 use crate::kit::{self, Error};
-use status::Progress;
+use grants::Grants;
+use status::{GrantChange, Progress};
 
-pub use build::{identity_name, manager_binding_name, run_identity_name};
+pub use build::{identity_name, manager_binding_name, regional_binding_name, run_identity_name};
 
 const MANAGER: &str = "atelier-workspace";
 /// How often a workspace whose watches are not complete is looked at, should no watch tell.
@@ -45,11 +49,11 @@ pub async fn reconcile(workspace: Arc<Workspace>, ctx: Arc<Ctx>) -> Result<Actio
     }
     let (progress, next) = match validate::validate(workspace, &ctx) {
         Err(rejection) => (Progress::Rejected(rejection), None),
-        Ok(parent) => match make(&parent, &ctx).await {
-            Ok(true) => (Progress::Complete, None),
+        Ok(parent) => match make(workspace, &parent, &ctx).await {
+            Ok(Some(grants)) => (Progress::Complete(grants), None),
             // After a start: what is not known yet says nothing of a workspace that was ready.
-            Ok(false) if was_ready(workspace) => return Ok(Action::requeue(SOON)),
-            Ok(false) => (Progress::Underway, Some(SOON)),
+            Ok(None) if was_ready(workspace) => return Ok(Action::requeue(SOON)),
+            Ok(None) => (Progress::Underway, Some(SOON)),
             Err(error) if error.needs_help() => (Progress::Blocked(error), Some(RARELY)),
             Err(error) => return Err(error),
         },
@@ -66,12 +70,38 @@ pub async fn reconcile(workspace: Arc<Workspace>, ctx: Arc<Ctx>) -> Result<Actio
         &after,
     )
     .await?;
-    if written && let Some((reason, note)) = status::transition(workspace.status.as_ref(), &after) {
+    if written {
+        tell(workspace, &after, &ctx).await;
+    }
+    Ok(look_again(next, contested.as_ref(), now))
+}
+
+/// Tells people of what has changed, and everything in the namespace if a grant has.
+async fn tell(workspace: &Workspace, after: &WorkspaceStatus, ctx: &Ctx) {
+    let before = workspace.status.as_ref();
+    if let Some((reason, note)) = status::transition(before, after) {
         ctx.events
             .normal(workspace, "Reconcile", reason, &note)
             .await;
     }
-    Ok(look_again(next, contested.as_ref(), now))
+    for change in status::grant_changes(workspace, after) {
+        match change {
+            GrantChange::Revoked(note) => {
+                let reason = reasons::GRANT_REVOKED;
+                ctx.events
+                    .warning(workspace, "Reconcile", reason, &note)
+                    .await;
+            }
+            GrantChange::Restored(note) => {
+                let reason = "GrantRestored";
+                ctx.events
+                    .normal(workspace, "Reconcile", reason, &note)
+                    .await;
+            }
+        }
+        let namespace = workspace.namespace().unwrap_or_default();
+        ctx.triggers.fire(NAMESPACE_CHANGED, &namespace, "");
+    }
 }
 
 fn was_ready(workspace: &Workspace) -> bool {
@@ -88,17 +118,21 @@ fn contested(workspace: &Workspace, ctx: &Ctx, now: Timestamp) -> Option<Contest
     contests.of(uid, now).or_else(|| contests.of(&unowned, now))
 }
 
-/// Makes the children. Says whether everything in the namespace is known, so that others may begin.
-async fn make(parent: &Parent, ctx: &Ctx) -> Result<bool, Error> {
+/// Makes the children. `None` unless everything in the namespace is known, so that others may begin.
+async fn make(workspace: &Workspace, parent: &Parent, ctx: &Ctx) -> Result<Option<Grants>, Error> {
     let applier = ctx.applier(MANAGER);
     // First the binding: without it nothing else in the namespace may even be looked at.
     applier
         .apply(&build::manager_binding(parent, &ctx.settings)?)
         .await?;
     if !ctx.children.is_complete(&parent.namespace) {
-        return Ok(false);
+        return Ok(None);
     }
-    let mut written = false;
+    // Before the ServiceAccounts: as soon as those are there, everything else begins.
+    let regional = build::regional_binding(parent, &workspace.spec.location, &ctx.settings)?;
+    let mut written = applier.apply(&regional).await?.written;
+    let (grants, changed) = grants::settle(workspace, parent, ctx, (ctx.clock)()).await?;
+    written |= changed;
     for child in build::identities(parent)? {
         written |= applier.apply(&child).await?.written;
     }
@@ -106,5 +140,5 @@ async fn make(parent: &Parent, ctx: &Ctx) -> Result<bool, Error> {
     if written {
         ctx.triggers.fire(NAMESPACE_CHANGED, &parent.namespace, "");
     }
-    Ok(true)
+    Ok(Some(grants))
 }

@@ -1,22 +1,23 @@
 //! The status of a workspace: pure.
 
-use atelier_api::conditions::{READY, RECONCILING, STALLED, reasons};
-use atelier_api::v1alpha1::{Identity, ProvisioningState};
+use atelier_api::conditions::{IDENTITY_ACCESS, READY, RECONCILING, STALLED, reasons};
+use atelier_api::v1alpha1::{Grant, GrantState, Identity, ProvisioningState};
 use atelier_api::{Workspace, WorkspaceStatus};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
+use super::grants::{Grants, sentence};
 use super::validate::Rejection;
 use crate::ctx::Ctx;
-use crate::kit::Error;
 use crate::kit::conditions::Conditions;
 use crate::kit::contest::Contested;
+use crate::kit::{Error, access};
 
 /// How far the making of a workspace is.
 #[derive(Debug)]
 pub enum Progress {
-    /// All is there.
-    Complete,
+    /// All is there, with these grants.
+    Complete(Grants),
     /// Being made.
     Underway,
     /// Something is in the way that somebody has to remove.
@@ -73,7 +74,7 @@ pub fn status(
         .provisioning_state
         .is_some_and(|s| s != ProvisioningState::Creating && s != ProvisioningState::Failed);
     let (ready, state, reason, message) = match progress {
-        Progress::Complete => (
+        Progress::Complete(_) => (
             Some(true),
             ProvisioningState::Succeeded,
             reasons::READY,
@@ -108,23 +109,79 @@ pub fn status(
     let name = workspace.name_any();
     let namespace = workspace.namespace().unwrap_or_default();
     let identity = super::identity_name(&name);
+    // What is recorded of grants is kept whatever happens: it tells a grant that was taken away from a new one.
+    let (identity, resynced) = match progress {
+        Progress::Complete(grants) => (
+            Some(Identity {
+                service_account: identity.into(),
+                principal: access::user(&namespace, identity),
+                grants: grants.list.clone(),
+            }),
+            grants.resynced.clone(),
+        ),
+        _ => (before.identity.clone(), before.resynced.clone()),
+    };
+    let access = identity.as_ref().map(|i| identity_access(workspace, i));
+    let conditions = Conditions::new(&before.conditions, workspace.metadata.generation, now)
+        .set(READY, ready, reason, &message);
+    let conditions = match &access {
+        Some((all, why, sentence)) => conditions.set(IDENTITY_ACCESS, Some(*all), why, sentence),
+        None => conditions,
+    };
     WorkspaceStatus {
         observed_generation: workspace.metadata.generation,
         workspace_id: workspace.uid(),
         provisioning_state: Some(state),
-        identity: matches!(progress, Progress::Complete).then(|| Identity {
-            service_account: identity.into(),
-            principal: format!("system:serviceaccount:{namespace}:{identity}"),
-        }),
+        identity,
+        resync_requested: before.resync_requested.clone(),
+        resynced,
         runs: counts.runs,
         services: counts.services,
-        conditions: Conditions::new(&before.conditions, workspace.metadata.generation, now)
-            .set(READY, ready, reason, &message)
+        conditions: conditions
             .set_while(underway, RECONCILING, reason, &message)
             .set_while(stalled, STALLED, reason, &message)
             .contested(contested)
             .build(),
     }
+}
+
+/// Whether the identity has all its grants, and which it lacks.
+fn identity_access(workspace: &Workspace, identity: &Identity) -> (bool, &'static str, String) {
+    let lacks = |grant: &&Grant| grant.state == GrantState::Revoked;
+    let missing: Vec<_> = identity.grants.iter().filter(lacks).collect();
+    if missing.is_empty() {
+        let all = "the managed identity has all its grants".to_owned();
+        return (true, reasons::GRANTED, all);
+    }
+    let sentences = missing.iter().map(|g| sentence(workspace, g.resource));
+    let sentences: Vec<_> = sentences.collect();
+    (false, reasons::GRANT_REVOKED, sentences.join(". "))
+}
+
+/// What became of a grant that was recorded before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GrantChange {
+    /// Somebody took it away.
+    Revoked(String),
+    /// A resync gave it back.
+    Restored(String),
+}
+
+/// What became of the grants that were recorded before.
+pub fn grant_changes(workspace: &Workspace, after: &WorkspaceStatus) -> Vec<GrantChange> {
+    let grants = after.identity.iter().flat_map(|identity| &identity.grants);
+    let change = |grant: &Grant| match (workspace.grant(grant.resource)?, grant.state) {
+        (GrantState::Granted, GrantState::Revoked) => {
+            Some(GrantChange::Revoked(sentence(workspace, grant.resource)))
+        }
+        (GrantState::Revoked, GrantState::Granted) => {
+            let (resource, role) = (grant.resource.as_str(), &grant.role);
+            let note = format!("the grant {role} on {resource} was given back by a resync");
+            Some(GrantChange::Restored(note))
+        }
+        _ => None,
+    };
+    grants.filter_map(change).collect()
 }
 
 /// The event that tells of a change, if people want to know of it.

@@ -43,7 +43,7 @@ pub async fn run(ctx: Arc<Ctx>, stop: CancellationToken) {
 async fn sweep(ctx: &Ctx, namespace: &str) -> Result<(), Error> {
     let binding = ChildKey::new(ChildKind::RoleBinding, namespace, manager_binding_name());
     match gate::gate(ctx, namespace) {
-        gate::Gate::Open(_) | gate::Gate::Opening | gate::Gate::Terminating => return Ok(()),
+        gate::Gate::Open(_) | gate::Gate::Opening(_) | gate::Gate::Terminating => return Ok(()),
         // Not ours any more, whatever is there: only the rights go.
         gate::Gate::NotEnabled(_) => {}
         gate::Gate::Closed(_) => {

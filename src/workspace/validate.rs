@@ -104,6 +104,7 @@ mod tests {
             "team",
             atelier_api::WorkspaceSpec {
                 location: location.into(),
+                resync_keys: 0,
             },
         );
         workspace.metadata.namespace = Some("n".into());

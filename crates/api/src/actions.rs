@@ -9,7 +9,7 @@ use kube::core::TypeMeta;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::v1alpha1::RunState;
+use crate::v1alpha1::{Grant, RunState};
 
 /// API group of the actions.
 pub const GROUP: &str = "actions.atelier.dev";
@@ -47,6 +47,7 @@ kinded!(
     RegeneratedKey,
     CredentialStorage,
     StoredCredential,
+    KeyResync,
     RunCancellation,
     RunExplanation
 );
@@ -147,6 +148,21 @@ pub struct StoredCredential {
     pub keys: Vec<String>,
     /// Whether there was one of this name before.
     pub replaced: bool,
+}
+
+/// Answer of `workspaces/resynckeys` (POST, no body): the grants of the managed identity are given back.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyResync {
+    /// `apiVersion` and `kind`.
+    #[serde(flatten)]
+    pub types: TypeMeta,
+    /// Name and namespace of the workspace.
+    pub metadata: ObjectMeta,
+    /// Whether it is done. If not, it is noted, and is done as soon as an operator leads.
+    pub done: bool,
+    /// What the managed identity may do by now.
+    pub grants: Vec<Grant>,
 }
 
 /// Answer of `runs/cancel` (POST, no body).

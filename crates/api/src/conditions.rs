@@ -10,6 +10,8 @@ pub const STALLED: &str = "Stalled";
 pub const DRIFT_CONTESTED: &str = "DriftContested";
 /// WebService: at least one replica answers, possibly of the previous version.
 pub const AVAILABLE: &str = "Available";
+/// Workspace: the managed identity has all its grants.
+pub const IDENTITY_ACCESS: &str = "IdentityAccess";
 /// Run: the outcome. `Unknown` until the run has ended.
 pub const SUCCEEDED: &str = "Succeeded";
 
@@ -33,6 +35,12 @@ pub mod reasons {
     pub const NAME_CONFLICT: &str = "NameConflict";
     /// The API server refused a child; the message says which and why.
     pub const CHILD_REFUSED: &str = "ChildRefused";
+    /// Workspace: the managed identity has all its grants.
+    pub const GRANTED: &str = "Granted";
+    /// Workspace: somebody took a grant of the managed identity away; the message says which, and what brings it back.
+    pub const GRANT_REVOKED: &str = "GrantRevoked";
+    /// ComputeTarget: the managed identity lacks the grant that it takes to start runs.
+    pub const GRANT_MISSING: &str = "GrantMissing";
     /// RoleAssignment: the namespace of the ServiceAccount does not consent.
     pub const NAMESPACE_DOES_NOT_CONSENT: &str = "NamespaceDoesNotConsent";
     /// Run: its compute target does not exist.

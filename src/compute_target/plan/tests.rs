@@ -72,6 +72,7 @@ fn decide(min: u32, max: u32, now: i64, pods: &[PodFact], runs: &[&str]) -> Plan
         idle,
         now: at(now),
         pods,
+        held_back: false,
         queue: &queue(runs),
     })
 }

@@ -17,10 +17,10 @@ use super::children::{Children, Seen, owner_generation};
 use super::contest::{Contests, Verdict};
 use super::error::{Error, status_code};
 use crate::leader::Claim;
-pub use decide::unowned_id;
+pub use decide::{Decision, decide, unowned_id};
 use decide::{
-    Decision, api_resource, decide, first_owner, is_built_for, is_contestable, is_ours,
-    is_predecessors, is_right, is_same_role, owner_id,
+    api_resource, first_owner, is_built_for, is_contestable, is_ours, is_predecessors, is_right,
+    is_same_role, owner_id,
 };
 
 /// Writes children, for as long as we are the leader.

@@ -20,4 +20,7 @@ pub use web_service::{
     Auth, AuthMode, Class, KeyGeneration, KeyStatus, KeysStatus, Limits, ServiceState, WebService,
     WebServiceSpec, WebServiceStatus,
 };
-pub use workspace::{Identity, ProvisioningState, Workspace, WorkspaceSpec, WorkspaceStatus};
+pub use workspace::{
+    Grant, GrantResource, GrantState, Identity, ProvisioningState, ResyncRequest, Resynced,
+    Workspace, WorkspaceSpec, WorkspaceStatus,
+};

@@ -1,6 +1,6 @@
 //! Workspace: what owns a namespace.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,11 @@ pub struct WorkspaceSpec {
     )]
     #[x_kube(validation = Rule::new("self == oldSelf").message("location is fixed when the workspace is created; make a new workspace elsewhere"))]
     pub location: String,
+    /// Raise it to give the managed identity back the grants that were revoked: what the action `resynckeys` does, for
+    /// those who write down what they want. Lowering it does nothing.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub resync_keys: i64,
 }
 
 fn local() -> String {
@@ -62,16 +67,40 @@ pub struct WorkspaceStatus {
     /// The workspace's managed identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
+    /// Who last asked for a resync by the action `resynckeys`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resync_requested: Option<ResyncRequest>,
+    /// The last resync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resynced: Option<Resynced>,
     /// Runs that have not ended.
     #[serde(default)]
     pub runs: i32,
     /// Web services.
     #[serde(default)]
     pub services: i32,
-    /// `Ready`, and `Reconciling` or `Stalled` while true.
+    /// `Ready`, `IdentityAccess`, and `Reconciling` or `Stalled` while true.
     #[serde(default)]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,
+}
+
+impl Workspace {
+    /// What is recorded of a grant of its managed identity; `None` before it was given for the first time.
+    pub fn grant(&self, resource: GrantResource) -> Option<GrantState> {
+        let identity = self.status.as_ref()?.identity.as_ref()?;
+        let grant = identity.grants.iter().find(|g| g.resource == resource);
+        grant.map(|grant| grant.state)
+    }
+
+    /// Whether somebody asked for a resync that has not been done: by the counter of the spec, or by the action.
+    pub fn is_to_resync(&self) -> bool {
+        let status = self.status.as_ref();
+        let done = status.and_then(|s| s.resynced.as_ref());
+        let asked = status.and_then(|s| s.resync_requested.as_ref());
+        self.spec.resync_keys > done.map_or(0, |d| d.counter)
+            || asked.map_or(0, |a| a.number) > done.map_or(0, |d| d.request)
+    }
 }
 
 /// Where a workspace is in its life.
@@ -97,4 +126,73 @@ pub struct Identity {
     /// The name by which the API server knows it.
     #[schemars(length(max = 512))]
     pub principal: String,
+    /// What it may do where: each one an object that can be taken away and given back.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub grants: Vec<Grant>,
+}
+
+/// Something that the managed identity may do.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Grant {
+    /// Where.
+    pub resource: GrantResource,
+    /// The name of what it may do there.
+    #[schemars(length(max = 64))]
+    pub role: String,
+    /// Whether it has it.
+    pub state: GrantState,
+}
+
+/// Where a grant is. `Workspace`: the workspace's own namespace, for the pods of runs.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema)]
+#[allow(missing_docs)]
+pub enum GrantResource {
+    Workspace,
+}
+
+impl GrantResource {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Workspace => "Workspace",
+        }
+    }
+}
+
+/// Whether the identity has a grant. `Revoked`: somebody took it away; only a resync gives it back.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[allow(missing_docs)]
+pub enum GrantState {
+    Granted,
+    Revoked,
+}
+
+/// Who asked for a resync, and when.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResyncRequest {
+    /// Counts the requests, from 1.
+    #[schemars(range(min = 0))]
+    pub number: i64,
+    /// The user's name.
+    #[schemars(length(max = 1024))]
+    pub by: String,
+    /// When the request came.
+    pub at: Time,
+}
+
+/// A resync that was done.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Resynced {
+    /// `spec.resyncKeys` at that time.
+    #[schemars(range(min = 0))]
+    pub counter: i64,
+    /// The number of the last request that it fulfilled; 0 if none was made.
+    #[schemars(range(min = 0))]
+    pub request: i64,
+    /// When.
+    pub at: Time,
 }
