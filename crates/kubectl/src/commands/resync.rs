@@ -1,11 +1,12 @@
 //! `resync`: a workspace's keys and grants, made current without waiting for the next change.
 
+use atelier_api::actions::KeyResync;
+use atelier_api::v1alpha1::Grant;
 use clap::Args;
-use serde_json::Value;
 
 use super::workspace;
 use crate::args::GlobalArgs;
-use crate::client::{Cluster, WORKSPACES};
+use crate::client::{Cluster, WORKSPACES, typed};
 use crate::failure::Failure;
 use crate::names::Name;
 use crate::output::{self, FormatArgs};
@@ -31,40 +32,20 @@ pub async fn run(args: ResyncArgs, global: &GlobalArgs) -> Result<(), Failure> {
         .act(WORKSPACES, &workspace, "resynckeys", None::<&()>)
         .await?;
     let name = format!("workspace.atelier.dev/{workspace}");
+    let resynced: KeyResync = typed(&answer)?;
     output::answer(args.output.format, &answer, &name, |_| {
-        people(&name, &answer)
+        Ok(people(&name, &resynced))
     })
 }
 
-/// What the server says beside what every object says.
-fn people(name: &str, answer: &Value) -> Result<String, Failure> {
-    let mut said = answer.clone();
-    if let Some(fields) = said.as_object_mut() {
-        for known in ["apiVersion", "kind", "metadata"] {
-            fields.remove(known);
-        }
-        if fields.is_empty() {
-            return Ok(format!("{name} resynced\n"));
-        }
-    }
-    Ok(format!("{name} resynced\n{}", output::yaml(&said)?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_server_says_is_printed() {
-        let name = "workspace.atelier.dev/vision";
-        let bare = serde_json::json!({"kind": "Any", "metadata": {"name": "vision"}});
-        assert_eq!(
-            people(name, &bare).unwrap(),
-            "workspace.atelier.dev/vision resynced\n"
-        );
-        let more = serde_json::json!({"kind": "Any", "grants": ["a"]});
-        let text = people(name, &more).unwrap();
-        assert!(text.contains("\ngrants:\n"), "{text}");
-        assert!(!text.contains("Any"), "{text}");
+fn people(name: &str, answer: &KeyResync) -> String {
+    let grant = |grant: &Grant| {
+        let (resource, role) = (grant.resource.as_str(), &grant.role);
+        format!("  {resource}: {role}: {:?}\n", grant.state)
+    };
+    let grants: String = answer.grants.iter().map(grant).collect();
+    match answer.done {
+        true => format!("{name} resynced\n{grants}"),
+        false => format!("{name} resync noted; it is done as soon as an operator leads\n{grants}"),
     }
 }

@@ -1,6 +1,6 @@
 //! `why`, `cancel` and `resync`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::kit::run;
@@ -64,18 +64,12 @@ fn a_run_that_has_ended_stays_as_it_is() {
 
 #[test]
 fn the_only_workspace_is_resynced() {
-    let cluster = Cluster::json(json!({
-        "items": [{"metadata": {"name": "studio"}}],
-        "grants": ["lead"],
-    }));
-    let out = run(&cluster, &["resync"]).fine();
-    assert!(
-        out.starts_with("workspace.atelier.dev/studio resynced\n"),
-        "{out}"
-    );
-    assert!(
-        out.contains("grants:\n- lead\n") || out.contains("grants:\n  - lead\n"),
-        "{out}"
+    let mut answer = resync(true);
+    answer["items"] = json!([{"metadata": {"name": "studio"}}]);
+    let cluster = Cluster::json(answer);
+    assert_eq!(
+        run(&cluster, &["resync"]).fine(),
+        "workspace.atelier.dev/studio resynced\n  Workspace: Contributor: Granted\n"
     );
     let lines: Vec<_> = cluster
         .asked()
@@ -93,10 +87,13 @@ fn the_only_workspace_is_resynced() {
 
 #[test]
 fn a_workspace_that_is_named_is_not_looked_for() {
-    let cluster = Cluster::json(json!({"kind": "Any"}));
-    assert_eq!(
-        run(&cluster, &["resync", "studio"]).fine(),
-        "workspace.atelier.dev/studio resynced\n"
-    );
+    let cluster = Cluster::json(resync(false));
+    let out = run(&cluster, &["resync", "studio"]).fine();
+    assert!(out.contains("as soon as an operator leads"), "{out}");
     cluster.only();
+}
+
+fn resync(done: bool) -> Value {
+    json!({"apiVersion": "actions.atelier.dev/v1alpha1", "kind": "KeyResync", "metadata": {"name": "studio"},
+        "done": done, "grants": [{"resource": "Workspace", "role": "Contributor", "state": "Granted"}]})
 }
