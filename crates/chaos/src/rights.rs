@@ -24,6 +24,10 @@ use rules::{Atom, atoms, dangers};
 
 const ACCOUNT: &str = "atelier-operator";
 const MANAGER: &str = "atelier-workspace-manager";
+/// The Role, beside that for leadership, by which it keeps regional identities and acts as them.
+const REGIONS: &str = "atelier-regions";
+/// What regional identities have.
+const REGIONAL: [&str; 2] = ["atelier-regional", "atelier-regional-computetargets"];
 const LEASE: &str = "atelier-operator";
 /// How long a second replica gets to fill its views and wait for the lease.
 const STANDS_BY: Duration = Duration::from_secs(3);
@@ -53,8 +57,10 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     first.stop(ENDS).await?;
     second.leading(STARTS).await?;
     gateways(&admin, &user.namespace, &mut outcome).await?;
+    exercise::mend_region(&admin).await?;
     exercise::close(&user).await?;
     user.leave().await?;
+    exercise::no_region(&admin).await?;
     second.stop(ENDS).await?;
 
     let asked = audit.asked()?;
@@ -102,12 +108,28 @@ async fn granted(admin: &Client, outcome: &mut Outcome) -> anyhow::Result<BTreeS
         all.extend(atoms(name, &rules));
     }
     let roles: Api<Role> = Api::namespaced(admin.clone(), SYSTEM);
-    let rules = roles.get(ACCOUNT).await?.rules.unwrap_or_default();
-    let name = format!("{ACCOUNT} in {SYSTEM}");
-    dangers(&name, &rules, false)
-        .iter()
-        .for_each(|line| outcome.wrong(line));
-    all.extend(atoms(&name, &rules));
+    for role in [ACCOUNT, REGIONS] {
+        let rules = roles.get(role).await?.rules.unwrap_or_default();
+        let name = format!("{role} in {SYSTEM}");
+        dangers(&name, &rules, false)
+            .iter()
+            .for_each(|line| outcome.wrong(line));
+        let here = |atom: Atom| Atom {
+            place: Some(SYSTEM.into()),
+            ..atom
+        };
+        all.extend(atoms(&name, &rules).into_iter().map(here));
+    }
+    for name in REGIONAL {
+        let rules = cluster_roles.get(name).await?.rules.unwrap_or_default();
+        let wrong = dangers(name, &rules, false);
+        wrong.iter().for_each(|line| outcome.wrong(line));
+        let theirs = |atom: Atom| Atom {
+            holder: Some("aml-"),
+            ..atom
+        };
+        all.extend(atoms(name, &rules).into_iter().map(theirs));
+    }
     Ok(all)
 }
 

@@ -18,6 +18,8 @@ pub struct Audit {
 pub struct Asked {
     /// `create`, `update`, `patch`, `delete`, `get`, `list`, `watch`.
     pub verb: String,
+    /// As whom, if not as the user.
+    pub acts_as: String,
     /// API group; empty for the core.
     pub group: String,
     /// Plural, with the subresource after a slash.
@@ -144,6 +146,7 @@ impl Audit {
         let sent_version = version("requestObject");
         let resource = [text("/objectRef/resource"), text("/objectRef/subresource")].join("/");
         Some(Asked {
+            acts_as: text("/impersonatedUser/username"),
             group: text("/objectRef/apiGroup"),
             resource: resource.trim_end_matches('/').to_owned(),
             namespace: text("/objectRef/namespace"),

@@ -1,12 +1,16 @@
 //! Makes the operator do all that it does: the scenarios, every sort of damage to every kind of child, a new leader.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use atelier_api::Workspace;
+use atelier_testkit::cluster::SYSTEM;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::RoleBinding;
-use kube::Client;
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::json;
 
 use crate::golden::play;
 use crate::random::Random;
@@ -25,6 +29,8 @@ const PLOT: Plot = Plot {
     runs: 1,
     services: 1,
 };
+/// The identity of the only location of the lab.
+const REGION: &str = "aml-local";
 const TRIES: usize = 8;
 /// Changes that other checks are about, or that look the same as one that is made.
 const LEFT_OUT: [&str; 3] = [
@@ -86,8 +92,36 @@ pub async fn close(user: &User) -> anyhow::Result<()> {
     user.gone::<Deployment>("svc0").await
 }
 
+/// Damages the regional identity, which is put right.
+pub async fn mend_region(admin: &Client) -> anyhow::Result<()> {
+    let api: Api<ServiceAccount> = Api::namespaced(admin.clone(), SYSTEM);
+    let damage = Patch::Merge(json!({"automountServiceAccountToken": true}));
+    api.patch(REGION, &PatchParams::default(), &damage).await?;
+    let begun = Instant::now();
+    while api.get(REGION).await?.automount_service_account_token != Some(false) {
+        anyhow::ensure!(begun.elapsed() < PATIENCE, "{REGION} is not mended");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// Where no workspace is any more, the regional identity goes.
+pub async fn no_region(admin: &Client) -> anyhow::Result<()> {
+    let workspaces: Api<Workspace> = Api::all(admin.clone());
+    let left = workspaces.list(&ListParams::default()).await?.items;
+    let names: Vec<_> = left.iter().map(|w| w.name_any()).collect();
+    anyhow::ensure!(names.is_empty(), "there are still workspaces: {names:?}");
+    let api: Api<ServiceAccount> = Api::namespaced(admin.clone(), SYSTEM);
+    let begun = Instant::now();
+    while api.get_opt(REGION).await?.is_some() {
+        anyhow::ensure!(begun.elapsed() < PATIENCE, "{REGION} does not go");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
 async fn right(view: &View) -> anyhow::Result<()> {
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     while !view.differences().is_empty() {
         anyhow::ensure!(
             begun.elapsed() < PATIENCE,

@@ -9,8 +9,11 @@ use super::audit::Asked;
 
 /// The verb that lets its holder bind a role without having its rights.
 const BIND: &str = "bind";
-/// Verbs by which one becomes somebody else, or more.
-const NEVER_VERBS: [&str; 2] = ["escalate", "impersonate"];
+/// The verb that lets its holder act as somebody else: as regional identities only, by their names.
+const IMPERSONATE: &str = "impersonate";
+const REGIONAL: &str = "aml-";
+/// The verb by which one becomes more.
+const NEVER_VERBS: [&str; 1] = ["escalate"];
 /// Resources that are a way around everything, whatever the verb.
 const NEVER_RESOURCES: [&str; 3] = ["serviceaccounts/token", "nodes/proxy", "nodes"];
 const READS: [&str; 3] = ["get", "list", "watch"];
@@ -20,6 +23,10 @@ const READS: [&str; 3] = ["get", "list", "watch"];
 pub struct Atom {
     /// The role that grants it.
     pub role: String,
+    /// Where it is granted, if that is one place for good.
+    pub place: Option<String>,
+    /// To whom it is granted, if not to the operator: part of the name that it acts as.
+    pub holder: Option<&'static str>,
     /// API group; empty for the core.
     pub group: String,
     /// Plural, with the subresource after a slash.
@@ -62,6 +69,8 @@ pub fn atoms(role: &str, rules: &[PolicyRule]) -> BTreeSet<Atom> {
                     };
                     atoms.extend(names.into_iter().map(|name| Atom {
                         role: role.into(),
+                        place: None,
+                        holder: None,
                         group: group.clone(),
                         resource: resource.clone(),
                         verb: verb.clone(),
@@ -78,6 +87,17 @@ impl Atom {
     /// Whether a request that was let through made use of it.
     pub fn is_used_by(&self, asked: &Asked) -> bool {
         let let_through = asked.code != 403;
+        if self.verb == IMPERSONATE {
+            return let_through && asked.acts_as.contains(REGIONAL);
+        }
+        let by_holder = match self.holder {
+            Some(holder) => asked.acts_as.contains(holder),
+            None => asked.acts_as.is_empty(),
+        };
+        let in_place = self.place.as_ref().is_none_or(|p| *p == asked.namespace);
+        if !by_holder || !in_place {
+            return false;
+        }
         if self.verb == BIND {
             let reference = |field: &str| asked.sent.pointer(&format!("/roleRef/{field}"));
             let binds = asked.verb == "create" && asked.resource == "rolebindings";
@@ -110,6 +130,18 @@ pub fn dangers(role: &str, rules: &[PolicyRule], everywhere: bool) -> Vec<String
         for verb in &rule.verbs {
             if NEVER_VERBS.contains(&verb.as_str()) {
                 dangers.push(format!("{role} has {verb}"));
+            }
+            let names = || rule.resource_names.iter().flatten();
+            let regional = !everywhere
+                && rule
+                    .resources
+                    .iter()
+                    .flatten()
+                    .all(|r| r == "serviceaccounts")
+                && names().next().is_some()
+                && names().all(|name| name.starts_with(REGIONAL));
+            if verb == IMPERSONATE && !regional {
+                dangers.push(format!("{role} may act as others than regional identities"));
             }
             if verb == BIND && rule.resource_names.iter().flatten().next().is_none() {
                 dangers.push(format!("{role} may bind any role"));
@@ -154,6 +186,7 @@ mod tests {
             verb: verb.into(),
             group: "rbac.authorization.k8s.io".into(),
             resource: resource.into(),
+            acts_as: String::new(),
             namespace: "n".into(),
             name: "a".into(),
             code,
@@ -196,11 +229,34 @@ mod tests {
     }
 
     #[test]
+    fn what_is_done_as_a_regional_identity_is_done_by_its_rights() {
+        let own = atoms("operator", &[rule("", "pods", &["create"], &[])]);
+        let own = own.first().unwrap();
+        let regional = Atom {
+            holder: Some(REGIONAL),
+            ..own.clone()
+        };
+        let request = Asked {
+            group: String::new(),
+            ..asked("create", "pods", 201, json!({}))
+        };
+        assert!(own.is_used_by(&request) && !regional.is_used_by(&request));
+        let as_region = Asked {
+            acts_as: "system:serviceaccount:a:aml-local".into(),
+            ..request
+        };
+        assert!(!own.is_used_by(&as_region) && regional.is_used_by(&as_region));
+    }
+
+    #[test]
     fn what_nobody_may_have_is_found() {
         let admission = "admissionregistration.k8s.io";
         for (group, resource, verb, names, everywhere) in [
             ("", "*", "get", &[][..], false),
-            ("", "pods", "impersonate", &[], false),
+            ("", "pods", "impersonate", &["aml-a"], false),
+            ("", "serviceaccounts", "impersonate", &[], false),
+            ("", "serviceaccounts", "impersonate", &["aml-a", "b"], false),
+            ("", "serviceaccounts", "impersonate", &["aml-a"], true),
             ("", "serviceaccounts/token", "create", &[], false),
             (
                 "rbac.authorization.k8s.io",
@@ -226,5 +282,7 @@ mod tests {
             );
         }
         assert!(dangers("r", &[rule("", "secrets", &["get"], &[])], false).is_empty());
+        let regional = rule("", "serviceaccounts", &["impersonate"], &["aml-a"]);
+        assert!(dangers("r", &[regional], false).is_empty());
     }
 }

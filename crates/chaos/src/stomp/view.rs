@@ -108,7 +108,7 @@ impl View {
         known.golden = known
             .live
             .iter()
-            .filter(|(_, object)| is_ours(object))
+            .filter(|(_, object)| is_ours(object) && !is_grant(object))
             .map(|(key, object)| (key.clone(), normal(&key.kind, object)))
             .collect();
     }
@@ -143,7 +143,7 @@ impl View {
         let ours: BTreeSet<_> = known
             .live
             .iter()
-            .filter(|(_, object)| is_ours(object))
+            .filter(|(_, object)| is_ours(object) && !is_grant(object))
             .map(|(key, _)| key)
             .collect();
         let all: BTreeSet<_> = known.golden.keys().chain(ours).collect();
@@ -221,6 +221,12 @@ fn note(known: &mut Known, key: Key, object: DynamicObject, gone: bool, at: Inst
         true => known.live.remove(&key),
         false => known.live.insert(key, object),
     };
+}
+
+/// Whether an object is a grant of a managed identity: who changes one revokes it, and it is not put back.
+fn is_grant(object: &DynamicObject) -> bool {
+    let role = object.data.pointer("/roleRef/name");
+    role.is_some_and(|role| role == "atelier-identity")
 }
 
 /// Whether an object is a child, when all is at rest. The pods of Deployments are the Deployments' own; the pod of a run
