@@ -11,6 +11,8 @@ mod identity;
 mod keys;
 #[path = "actions/outage.rs"]
 mod outage;
+#[path = "actions/resync.rs"]
+mod resync;
 #[path = "actions/runs.rs"]
 mod runs;
 #[path = "actions/team.rs"]

@@ -17,6 +17,8 @@ mod crds;
 mod drift;
 #[path = "operator/ending.rs"]
 mod ending;
+#[path = "operator/identity.rs"]
+mod identity;
 #[path = "operator/input.rs"]
 mod input;
 #[path = "operator/kubectl.rs"]

@@ -27,6 +27,9 @@ bind rbac.authorization.k8s.io clusterroles - atelier-owner - yes
 bind rbac.authorization.k8s.io clusterroles - atelier-contributor - yes
 bind rbac.authorization.k8s.io clusterroles - atelier-reader - yes
 bind rbac.authorization.k8s.io clusterroles - atelier-workspace-manager - yes
+bind rbac.authorization.k8s.io clusterroles - atelier-identity - yes
+bind rbac.authorization.k8s.io clusterroles - atelier-regional - yes
+bind rbac.authorization.k8s.io clusterroles - atelier-regional-computetargets - no
 bind rbac.authorization.k8s.io clusterroles - atelier-operator - no
 bind rbac.authorization.k8s.io clusterroles - cluster-admin - no
 bind rbac.authorization.k8s.io roles - x-gateway - no
@@ -35,6 +38,9 @@ escalate rbac.authorization.k8s.io roles - - - no
 create rbac.authorization.k8s.io roles - - - no
 impersonate - users - - - no
 impersonate - serviceaccounts - - - no
+impersonate - serviceaccounts - aml-local - no
+impersonate - serviceaccounts - aml-local team no
+create authorization.k8s.io subjectaccessreviews - - - yes
 get - secrets - - - no
 list - secrets - - - no
 list - pods - - - no
@@ -45,6 +51,16 @@ create events.k8s.io events - - - no
 create - serviceaccounts token - - no
 update admissionregistration.k8s.io validatingadmissionpolicies - - - no
 # in its own namespace
+impersonate - serviceaccounts - aml-local atelier-system yes
+impersonate - serviceaccounts - aml-moon atelier-system no
+impersonate - serviceaccounts - atelier-operator atelier-system no
+impersonate - serviceaccounts - - atelier-system no
+create - serviceaccounts - - atelier-system yes
+delete - serviceaccounts - aml-local atelier-system yes
+delete - serviceaccounts - atelier-operator atelier-system no
+update - serviceaccounts - atelier-operator atelier-system no
+create - serviceaccounts token aml-local atelier-system no
+create - pods - - atelier-system no
 create coordination.k8s.io leases - - atelier-system yes
 get coordination.k8s.io leases - atelier-operator atelier-system yes
 update coordination.k8s.io leases - atelier-operator atelier-system yes

@@ -17,6 +17,8 @@ pub struct Audit {
 pub struct Entry {
     /// Who asked.
     pub user: String,
+    /// As whom, if not as themselves.
+    pub acts_as: String,
     /// `create`, `update`, `patch`, `delete`, …
     pub verb: String,
     /// Plural of the kind, with the subresource after a slash.
@@ -102,6 +104,7 @@ fn entry(event: &Value) -> Option<Entry> {
     let named = text("/objectRef/name");
     Some(Entry {
         user: text("/user/username"),
+        acts_as: text("/impersonatedUser/username"),
         verb: text("/verb"),
         resource: [text("/objectRef/resource"), sub]
             .join("/")

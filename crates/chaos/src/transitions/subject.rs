@@ -59,7 +59,7 @@ pub fn subjects() -> Vec<Subject> {
         subject(
             "Workspace",
             "team",
-            json!({"location": "local"}),
+            json!({"location": "local", "resyncKeys": 1}),
             vec![],
             vec![
                 role("lead", "Owner", "lead"),
