@@ -45,6 +45,7 @@ impl fmt::Display for Atom {
             resource,
             verb,
             name,
+            ..
         } = self;
         let dot = if group.is_empty() { "" } else { "." };
         let name = name

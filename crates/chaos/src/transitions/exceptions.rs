@@ -42,7 +42,7 @@ pub struct Exception {
 }
 
 /// All of them.
-pub const ALL: [Exception; 4] = [
+pub const ALL: [Exception; 5] = [
     Exception {
         name: "rollout counter",
         why: "Kubernetes numbers the versions of a Deployment by what it went through",
@@ -86,6 +86,16 @@ pub const ALL: [Exception; 4] = [
             let field = line.path.strip_prefix("Run/job.status.");
             field.is_some_and(|field| past.contains(&field))
                 && matches!(line.fresh, "nothing" | "0")
+        },
+    },
+    Exception {
+        name: "resync counter",
+        why: "what was resynced stays so: lowering the number in the spec undoes nothing",
+        holds: |line| {
+            let counted = line.path == "Workspace/team.status.resynced.counter";
+            let grew = line.numbers().is_some_and(|(walked, fresh)| walked > fresh);
+            let never = line.path.starts_with("Workspace/team.status.resynced") && line.fresh == "nothing";
+            counted && grew || never
         },
     },
 ];
