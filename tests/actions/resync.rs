@@ -19,9 +19,15 @@ async fn a_contributor_gives_a_grant_back_and_a_reader_does_not() {
 
     let before: Workspace = namespace.api().get("team").await.unwrap();
     let said = plugin(&namespace, CONTRIBUTOR, &["resync", "team"]).unwrap();
-    assert!(said.contains("team resynced\n  Workspace: Contributor: Granted"), "{said}");
+    assert!(
+        said.contains("team resynced\n  Workspace: Contributor: Granted"),
+        "{said}"
+    );
     let after: Workspace = namespace.api().get("team").await.unwrap();
-    assert_eq!(after.grant(GrantResource::Workspace), Some(GrantState::Granted));
+    assert_eq!(
+        after.grant(GrantResource::Workspace),
+        Some(GrantState::Granted)
+    );
     // The spec is its author's.
     assert_eq!(after.spec, before.spec);
     let status = after.status.unwrap();

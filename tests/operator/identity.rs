@@ -40,15 +40,19 @@ async fn resync(ns: &TestNamespace, counter: i64) {
 }
 
 async fn told(ns: &TestNamespace, run: &str, wanted: RunState, sentence: &str) {
-    eventually(SLOW, &format!("{run} is {wanted:?}: {sentence}"), async || {
-        let run: Run = ns.api().get(run).await.unwrap();
-        let status = run.status.unwrap_or_default();
-        let message = status.message.clone().unwrap_or_default();
-        check(
-            status.state == Some(wanted) && message.contains(sentence),
-            (status.state, message),
-        )
-    })
+    eventually(
+        SLOW,
+        &format!("{run} is {wanted:?}: {sentence}"),
+        async || {
+            let run: Run = ns.api().get(run).await.unwrap();
+            let status = run.status.unwrap_or_default();
+            let message = status.message.clone().unwrap_or_default();
+            check(
+                status.state == Some(wanted) && message.contains(sentence),
+                (status.state, message),
+            )
+        },
+    )
     .await;
 }
 
@@ -57,8 +61,10 @@ async fn a_grant_that_is_taken_away_stops_runs_and_nothing_else_until_a_resync()
     let _running = operator::undisturbed().await;
     let ns = TestNamespace::with_workspace("grant-runs").await;
     is(&ns, GrantState::Granted).await;
-    ns.create::<ComputeTarget>(manifest::target("cpu", 0, 1, 120)).await;
-    ns.create::<Run>(manifest::run("first", "cpu", "exec sleep 3600")).await;
+    ns.create::<ComputeTarget>(manifest::target("cpu", 0, 1, 120))
+        .await;
+    ns.create::<Run>(manifest::run("first", "cpu", "exec sleep 3600"))
+        .await;
     told(&ns, "first", RunState::Running, "").await;
 
     ns.delete::<RoleBinding>(GRANT).await;
@@ -69,19 +75,29 @@ async fn a_grant_that_is_taken_away_stops_runs_and_nothing_else_until_a_resync()
     ns.patch::<ComputeTarget>("cpu", json!({"spec": {"managed": {"nodes": {"max": 2}}}}))
         .await
         .unwrap();
-    ns.create::<Run>(manifest::run("second", "cpu", "exec sleep 3600")).await;
+    ns.create::<Run>(manifest::run("second", "cpu", "exec sleep 3600"))
+        .await;
     told(&ns, "second", RunState::Queued, "GrantMissing/Workspace").await;
     ns.condition::<ComputeTarget>("cpu", "Ready", "True", "GrantMissing", QUICK)
         .await;
     told(&ns, "first", RunState::Running, "").await;
     let pod: Pod = ns.api().get("first-1-0").await.unwrap();
-    assert!(ns.api::<RoleBinding>().get_opt(GRANT).await.unwrap().is_none());
+    assert!(
+        ns.api::<RoleBinding>()
+            .get_opt(GRANT)
+            .await
+            .unwrap()
+            .is_none()
+    );
 
     let audit = Audit::from_now(&ns.cluster);
     resync(&ns, 1).await;
     told(&ns, "second", RunState::Running, "").await;
     let same: Pod = ns.api().get("first-1-0").await.unwrap();
-    assert_eq!(same.metadata.resource_version, pod.metadata.resource_version);
+    assert_eq!(
+        same.metadata.resource_version,
+        pod.metadata.resource_version
+    );
     // One binding and the pod that waited for it: nothing is made anew for it.
     let made: Vec<_> = audit
         .operator_writes(&ns.name)
@@ -89,7 +105,13 @@ async fn a_grant_that_is_taken_away_stops_runs_and_nothing_else_until_a_resync()
         .filter(|e| !e.resource.ends_with("/status"))
         .map(|e| format!("{} {} {}", e.verb, e.resource, e.name))
         .collect();
-    assert_eq!(made, ["create rolebindings team-identity", "create pods second-1-0"]);
+    assert_eq!(
+        made,
+        [
+            "create rolebindings team-identity",
+            "create pods second-1-0"
+        ]
+    );
     ns.finish().await;
 }
 
@@ -101,7 +123,8 @@ async fn who_edits_a_grant_revokes_it_and_who_puts_it_back_by_hand_restores_noth
     let bindings: Api<RoleBinding> = ns.api();
     let grant = bindings.get(GRANT).await.unwrap();
 
-    let other = json!({"subjects": [{"kind": "ServiceAccount", "name": "other", "namespace": ns.name}]});
+    let other =
+        json!({"subjects": [{"kind": "ServiceAccount", "name": "other", "namespace": ns.name}]});
     ns.patch::<RoleBinding>(GRANT, other).await.unwrap();
     is(&ns, GrantState::Revoked).await;
     // What was left of it would have given the other what the identity had.
@@ -110,13 +133,19 @@ async fn who_edits_a_grant_revokes_it_and_who_puts_it_back_by_hand_restores_noth
     let mut again = grant.clone();
     again.metadata.resource_version = None;
     again.metadata.uid = None;
-    let made = bindings.create(&PostParams::default(), &again).await.unwrap();
-    ns.gone::<RoleBinding>(GRANT, made.uid().as_deref(), QUICK).await;
+    let made = bindings
+        .create(&PostParams::default(), &again)
+        .await
+        .unwrap();
+    ns.gone::<RoleBinding>(GRANT, made.uid().as_deref(), QUICK)
+        .await;
     assert_eq!(state(&ns).await, Some(GrantState::Revoked));
 
     resync(&ns, 3).await;
     // Lowered, it does nothing.
-    ns.patch::<Workspace>("team", json!({"spec": {"resyncKeys": 1}})).await.unwrap();
+    ns.patch::<Workspace>("team", json!({"spec": {"resyncKeys": 1}}))
+        .await
+        .unwrap();
     ns.delete::<RoleBinding>(GRANT).await;
     is(&ns, GrantState::Revoked).await;
     resync(&ns, 4).await;
@@ -135,7 +164,10 @@ async fn what_others_add_to_a_grant_is_drift_and_what_they_note_on_it_stays() {
     eve.name = "eve".into();
     edited.subjects.get_or_insert_default().push(eve);
     edited.labels_mut().insert("theirs".into(), "x".into());
-    bindings.replace(GRANT, &PostParams::default(), &edited).await.unwrap();
+    bindings
+        .replace(GRANT, &PostParams::default(), &edited)
+        .await
+        .unwrap();
     eventually(QUICK, "the addition is gone", async || {
         let binding = bindings.get(GRANT).await.unwrap();
         check(binding.subjects == wanted, binding.subjects)
@@ -152,8 +184,14 @@ async fn who_takes_a_grant_away_is_told_what_stops_and_how_to_give_it_back() {
     is(&ns, GrantState::Granted).await;
     let delete = ["-n", &ns.name, "delete", "rolebinding", GRANT];
     let (ok, said) = ns.cluster.kubectl(&delete, "");
-    let warning = format!("no run will start there until it is given back, by kubectl atelier resync -n {}", ns.name);
-    assert!(ok && said.contains("Warning") && said.contains(&warning), "{said}");
+    let warning = format!(
+        "no run will start there until it is given back, by kubectl atelier resync -n {}",
+        ns.name
+    );
+    assert!(
+        ok && said.contains("Warning") && said.contains(&warning),
+        "{said}"
+    );
     is(&ns, GrantState::Revoked).await;
     ns.finish().await;
 }
@@ -192,10 +230,16 @@ async fn a_location_has_an_identity_as_long_as_it_has_a_workspace() {
     ns.ready::<Workspace>("team", QUICK).await;
     account(true).await;
     // It comes back, and as it was.
-    accounts.delete(&name, &DeleteParams::default()).await.unwrap();
+    accounts
+        .delete(&name, &DeleteParams::default())
+        .await
+        .unwrap();
     account(true).await;
     let damage = Patch::Merge(json!({"automountServiceAccountToken": true}));
-    accounts.patch(&name, &PatchParams::default(), &damage).await.unwrap();
+    accounts
+        .patch(&name, &PatchParams::default(), &damage)
+        .await
+        .unwrap();
     eventually(QUICK, "it is not mounted", async || {
         let found = accounts.get(&name).await.unwrap();
         check(
@@ -207,15 +251,20 @@ async fn a_location_has_an_identity_as_long_as_it_has_a_workspace() {
 
     // Placeholders are made by it: the audit log tells.
     let audit = Audit::from_now(&ns.cluster);
-    ns.create::<ComputeTarget>(manifest::target("cpu", 1, 1, 120)).await;
+    ns.create::<ComputeTarget>(manifest::target("cpu", 1, 1, 120))
+        .await;
     eventually(SLOW, "there is a placeholder", async || {
         let pods = ns.pods("atelier.dev/compute-target=cpu").await;
         check(!pods.is_empty(), pods.len())
     })
     .await;
-    let made = audit.entries(|e| e.namespace == ns.name && e.resource == "pods" && e.verb == "create");
+    let made =
+        audit.entries(|e| e.namespace == ns.name && e.resource == "pods" && e.verb == "create");
     let region = format!("system:serviceaccount:{SYSTEM}:{name}");
-    assert!(!made.is_empty() && made.iter().all(|e| e.acts_as == region), "{made:?}");
+    assert!(
+        !made.is_empty() && made.iter().all(|e| e.acts_as == region),
+        "{made:?}"
+    );
 
     ns.delete::<Workspace>("team").await;
     account(false).await;

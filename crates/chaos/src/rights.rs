@@ -54,8 +54,11 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     let second = lab.operator("rights-1", &direct)?;
     second.start()?;
     tokio::time::sleep(STANDS_BY).await;
+    exercise::live_run(&user).await?;
     first.stop(ENDS).await?;
+    exercise::forget_run(&user).await?;
     second.leading(STARTS).await?;
+    exercise::found_run(&user).await?;
     gateways(&admin, &user.namespace, &mut outcome).await?;
     exercise::mend_region(&admin).await?;
     exercise::close(&user).await?;

@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use atelier_api::Workspace;
+use atelier_api::v1alpha1::RunState;
+use atelier_api::{Run, Workspace, labels};
 use atelier_testkit::cluster::SYSTEM;
+use atelier_testkit::manifest::run;
+use atelier_testkit::wait::check;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
@@ -31,6 +34,8 @@ const PLOT: Plot = Plot {
 };
 /// The identity of the only location of the lab.
 const REGION: &str = "aml-local";
+/// The run that lives.
+const LIVES: &str = "lives";
 const TRIES: usize = 8;
 /// Changes that other checks are about, or that look the same as one that is made.
 const LEFT_OUT: [&str; 3] = [
@@ -90,6 +95,38 @@ pub async fn close(user: &User) -> anyhow::Result<()> {
     user.gone::<RoleBinding>("atelier-workspace-manager")
         .await?;
     user.gone::<Deployment>("svc0").await
+}
+
+/// A run that lives.
+pub async fn live_run(user: &User) -> anyhow::Result<()> {
+    user.create::<Run>(run(LIVES, town::TARGET, "true")).await?;
+    user.run_is(LIVES, RunState::Running).await.map(drop)
+}
+
+/// While nobody leads, somebody takes the labels off its pod, and writes into its status that it never began.
+pub async fn forget_run(user: &User) -> anyhow::Result<()> {
+    let unlabelled = json!({"metadata": {"labels": {labels::MANAGED_BY: null}}});
+    user.patch::<Pod>(&pod(), unlabelled).await?;
+    let anew = json!({"status": {"state": null, "attempts": null, "pod": null}});
+    let runs = user.api::<Run>();
+    let params = PatchParams::default();
+    runs.patch_status(LIVES, &params, &Patch::Merge(anew))
+        .await?;
+    Ok(())
+}
+
+/// The pod is found by its name, and is the run's again.
+pub async fn found_run(user: &User) -> anyhow::Result<()> {
+    user.sees(&pod(), "has its labels", |pod: &Pod| {
+        let found = pod.labels().contains_key(labels::MANAGED_BY);
+        check(found, pod.labels())
+    })
+    .await?;
+    user.run_is(LIVES, RunState::Running).await.map(drop)
+}
+
+fn pod() -> String {
+    format!("{LIVES}-1-0")
 }
 
 /// Damages the regional identity, which is put right.

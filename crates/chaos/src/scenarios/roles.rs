@@ -1,11 +1,16 @@
-//! A workspace with people in it. One loses the role; the workspace goes and comes back.
+//! A workspace with people in it. One loses the role, and the identity a grant; the workspace goes and comes back.
 
+use atelier_api::v1alpha1::{GrantResource, GrantState};
 use atelier_api::{RoleAssignment, Workspace};
 use atelier_testkit::manifest::{role, workspace};
+use atelier_testkit::wait::check;
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 
+use serde_json::json;
+
+use crate::user::User;
 use crate::{Scenario, Stage};
 
 /// See above.
@@ -19,6 +24,16 @@ impl Scenario for Roles {
     fn play<'a>(&'a self, stage: &'a Stage<'a>) -> LocalBoxFuture<'a, anyhow::Result<()>> {
         play(stage).boxed_local()
     }
+}
+
+async fn grants_are(user: &User, wanted: GrantState) -> anyhow::Result<()> {
+    let sentence = format!("has its grant {wanted:?}");
+    user.sees("team", &sentence, |workspace: &Workspace| {
+        let state = workspace.grant(GrantResource::Workspace);
+        check(state == Some(wanted), state)
+    })
+    .await
+    .map(drop)
 }
 
 async fn play(stage: &Stage<'_>) -> anyhow::Result<()> {
@@ -46,6 +61,21 @@ async fn play(stage: &Stage<'_>) -> anyhow::Result<()> {
             user.gone::<RoleBinding>("viewer-role").await
         })
         .await?;
+    stage
+        .step("a grant of the identity is taken away", async {
+            user.delete::<RoleBinding>("team-identity").await?;
+            grants_are(user, GrantState::Revoked).await
+        })
+        .await?;
+    stage.settled("revoked").await?;
+    stage
+        .step("a resync gives it back", async {
+            let more = json!({"spec": {"resyncKeys": 1}});
+            user.patch::<Workspace>("team", more).await?;
+            grants_are(user, GrantState::Granted).await
+        })
+        .await?;
+    stage.settled("resynced").await?;
     stage
         .step("the workspace is deleted", async {
             user.delete::<Workspace>("team").await?;

@@ -94,7 +94,8 @@ pub const ALL: [Exception; 5] = [
         holds: |line| {
             let counted = line.path == "Workspace/team.status.resynced.counter";
             let grew = line.numbers().is_some_and(|(walked, fresh)| walked > fresh);
-            let never = line.path.starts_with("Workspace/team.status.resynced") && line.fresh == "nothing";
+            let never =
+                line.path.starts_with("Workspace/team.status.resynced") && line.fresh == "nothing";
             counted && grew || never
         },
     },
