@@ -54,17 +54,21 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     let second = lab.operator("rights-1", &direct)?;
     second.start()?;
     tokio::time::sleep(STANDS_BY).await;
-    exercise::live_run(&user).await?;
     first.stop(ENDS).await?;
-    exercise::forget_run(&user).await?;
     second.leading(STARTS).await?;
+    exercise::live_run(&user).await?;
+    second.stop(ENDS).await?;
+    exercise::forget_run(&user).await?;
+    let third = lab.operator("rights-2", &direct)?;
+    third.start()?;
+    third.leading(STARTS).await?;
     exercise::found_run(&user).await?;
     gateways(&admin, &user.namespace, &mut outcome).await?;
     exercise::mend_region(&admin).await?;
     exercise::close(&user).await?;
     user.leave().await?;
     exercise::no_region(&admin).await?;
-    second.stop(ENDS).await?;
+    third.stop(ENDS).await?;
 
     let asked = audit.asked()?;
     ensure!(
