@@ -39,6 +39,7 @@ k8s.io/kubernetes $KUBERNETES_VERSION
 go.etcd.io/etcd/server/v3 $ETCD_VERSION
 sigs.k8s.io/kwok $KWOK_VERSION
 github.com/coredns/coredns $COREDNS_VERSION
+github.com/rancher/local-path-provisioner $LOCAL_PATH_VERSION
 EOF
 }
 
@@ -65,6 +66,9 @@ build_kwok() {
 build_etcd() { go_build etcd . "$1"; }
 build_etcdctl() { go_build etcd go.etcd.io/etcd/etcdctl/v3 "$1"; }
 build_coredns() { go_build coredns . "$1"; }
+build_local-path-provisioner() {
+  go_build local-path github.com/rancher/local-path-provisioner "$1" "-X main.VERSION=$LOCAL_PATH_VERSION"
+}
 build_pause() { go_build pause . "$1"; }
 
 # Helm's module has no replace directives: it can be installed by its version.

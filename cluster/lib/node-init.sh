@@ -29,7 +29,7 @@ mount --move "$run" /run
 
 # The usual paths of a node, kept in its folder.
 mount -t tmpfs -o mode=0755 lib /var/lib
-for folder in kubelet containerd; do
+for folder in kubelet containerd volumes; do
   mkdir -p "/var/lib/$folder" "/run/node/$folder"
   mount --bind "/run/node/$folder" "/var/lib/$folder"
 done

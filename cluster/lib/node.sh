@@ -50,6 +50,8 @@ prepare_node() {
   wait_until 30 "containerd of node-$n (see $dir/log/containerd.log)" in_node "$n" ctr version
   import_archive "$n" "$BIN/pause.tar"
   import_archive "$n" "$BIN/coredns.tar"
+  import_archive "$n" "$BIN/local-path-provisioner.tar"
+  import_archive "$n" "$BIN/busybox.tar" # what makes and removes a volume's folder
 }
 
 start_kubelet() { # N
@@ -70,7 +72,9 @@ write_node_files() {
 fill_in() {
   sed -e "s|@NODE@|node-$1|g" -e "s|@NODE_POD_CIDR@|$(node_pod_cidr "$1")|g" -e "s|@POD_CIDR@|$POD_CIDR|g" \
     -e "s|@CGROUP@|/$LINK/node-$1|g" -e "s|@DNS_IP@|$DNS_IP|g" -e "s|@DNS_DOMAIN@|$DNS_DOMAIN|g" \
-    -e "s|@PAUSE_IMAGE@|localhost/pause:$PAUSE_VERSION|g" -e "s|@COREDNS_IMAGE@|localhost/coredns:$COREDNS_VERSION|g" "$2"
+    -e "s|@PAUSE_IMAGE@|localhost/pause:$PAUSE_VERSION|g" -e "s|@COREDNS_IMAGE@|localhost/coredns:$COREDNS_VERSION|g" \
+    -e "s|@LOCAL_PATH_IMAGE@|localhost/local-path-provisioner:$LOCAL_PATH_VERSION|g" \
+    -e "s|@BUSYBOX_IMAGE@|localhost/busybox:$BUSYBOX_VERSION|g" "$2"
 }
 
 # import_archive N FILE: once per content, since unpacking large images is slow.

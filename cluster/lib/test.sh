@@ -72,6 +72,26 @@ pull_fails() {
   wait_until 10 "the pull to fail" eval "kube $1 get pod nowhere | grep --extended-regexp 'ErrImagePull|ImagePullBackOff'"
 }
 
+# A pod writes on a volume and another one reads it; the file lies in a folder of one node.
+volume_works() {
+  kube "$1" create --filename "$here/conf/test-volume.yaml"
+  kube "$1" --namespace app wait --timeout 60s --for 'jsonpath={.status.phase}=Succeeded' pod/writer pod/reader
+  [[ $(kube "$1" --namespace app logs pod/reader) == 'written by a pod' ]]
+}
+volume_files() { # CLUSTER: the raw files of its volumes, wherever they are
+  local n
+  for n in 1 2; do cluster exec --name "$1" --node $n -- find /var/lib/volumes -type f -exec cat {} +; done
+}
+volume_is_seen() { volume_files "$1" | grep 'written by a pod'; }
+volume_goes() {
+  kube "$1" delete --filename "$here/conf/test-volume.yaml"
+  wait_until 60 "the volume's removal" no_volume "$1"
+}
+no_volume() {
+  not grep . <<<"$(kube "$1" get persistentvolumes --output name)"
+  not grep . <<<"$(for n in 1 2; do cluster exec --name "$1" --node $n -- ls /var/lib/volumes; done)"
+}
+
 logs_show() { kube "$1" --namespace app logs pod/client | grep 'client started'; }
 port_forward() {
   local forward port

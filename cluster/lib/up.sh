@@ -42,7 +42,7 @@ require_tools() {
   case $PROFILE in
     node)
       require_root
-      built+=(kubelet kube-proxy pause pause.tar coredns.tar)
+      built+=(kubelet kube-proxy pause pause.tar coredns.tar local-path-provisioner.tar busybox.tar)
       found+=(containerd ctr runc nft ip nsenter unshare)
       ;;
     control-plane) built+=(kwok) ;;
@@ -57,7 +57,7 @@ require_tools() {
 is_up() { [[ -e $DIR/ready ]] && (load_cluster && kube get --raw /readyz) >/dev/null 2>&1; }
 
 up_node() {
-  local n
+  local n file
   local -A prepared=()
   for ((n = 1; n <= NODES; n++)); do
     prepare_node $n &
@@ -66,7 +66,9 @@ up_node() {
   wait_for_api
   say "API server ready"
   start_controllers
-  fill_in 0 "$cluster_root/conf/coredns.yaml" | kube create --filename - >/dev/null
+  for file in coredns local-path; do
+    fill_in 0 "$cluster_root/conf/$file.yaml" | kube create --filename - >/dev/null
+  done
   kube create clusterrolebinding "system:node-proxier:kube-proxy" \
     --clusterrole system:node-proxier --user system:kube-proxy >/dev/null
   for ((n = 1; n <= NODES; n++)); do
@@ -78,6 +80,8 @@ up_node() {
   wait_for_default_account
   wait_until 60 "CoreDNS to be available" kube_condition deployment/coredns Available
   say "CoreDNS available"
+  wait_until 60 "the volume provisioner to be available" kube_condition deployment/local-path-provisioner Available
+  say "volume provisioner available"
 }
 
 up_control_plane() {
