@@ -223,6 +223,11 @@ async fn start(
         &ctx.settings,
     )?;
     ctx.applier(MANAGER).apply(&pod).await?;
+    // One that was there already may have nothing more to tell, and no watch tells us of what we wrote ourselves.
+    let there = ctx.children.get(&pod.key);
+    if there.is_some_and(|seen| seen.pod().is_some_and(|pod| pod.node.is_some())) {
+        ctx.triggers.fire("Run", &namespace, &waiting.run);
+    }
     ctx.board.started(
         &namespace,
         &target.name_any(),
