@@ -90,13 +90,26 @@ impl Lab {
 
     /// A replica of the operator, not started yet, that reaches the API server by a kubeconfig.
     pub fn operator(&self, pod: &str, kubeconfig: &Path) -> anyhow::Result<Operator> {
+        Operator::new(self.settings(pod, kubeconfig))
+    }
+
+    /// The same, one that serves the actions and keeps certificates for it.
+    pub fn serving_operator(&self, pod: &str, kubeconfig: &Path) -> anyhow::Result<Operator> {
         Operator::new(Settings {
+            serves: true,
+            ..self.settings(pod, kubeconfig)
+        })
+    }
+
+    fn settings(&self, pod: &str, kubeconfig: &Path) -> Settings {
+        Settings {
             executable: self.executable.clone(),
             kubeconfig: kubeconfig.to_owned(),
             pod: pod.to_owned(),
+            serves: false,
             log: self.log.clone(),
             folder: self.folder.clone(),
-        })
+        }
     }
 }
 

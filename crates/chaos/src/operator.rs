@@ -22,6 +22,8 @@ pub struct Settings {
     pub kubeconfig: PathBuf,
     /// Name of the replica. The lease is held in this name, so whoever starts again under it leads at once.
     pub pod: String,
+    /// Whether it serves the actions, on an address of its own.
+    pub serves: bool,
     /// Filter of the log.
     pub log: String,
     /// Where the log goes.
@@ -33,17 +35,19 @@ pub struct Settings {
 pub struct Operator {
     settings: Settings,
     admin: SocketAddr,
+    serving: Option<SocketAddr>,
     child: Mutex<Option<Child>>,
 }
 
 impl Operator {
     /// A replica that is not running yet.
     pub fn new(settings: Settings) -> anyhow::Result<Self> {
-        // The port is free now, and nobody else is told of it.
-        let admin = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let admin = free_address()?;
+        let serving = settings.serves.then(free_address).transpose()?;
         Ok(Self {
             settings,
             admin,
+            serving,
             child: Mutex::default(),
         })
     }
@@ -55,8 +59,10 @@ impl Operator {
             bail!("{} runs already", self.settings.pod);
         }
         let log = self.open_log()?;
+        let serving = self.serving.map(|address| address.to_string());
         let started = Command::new(&self.settings.executable)
             .arg("operator")
+            .envs(serving.map(|address| ("ATELIER_SERVE_LISTEN", address)))
             .env("KUBECONFIG", &self.settings.kubeconfig)
             .env("POD_NAME", &self.settings.pod)
             .env("POD_NAMESPACE", SYSTEM)
@@ -124,6 +130,11 @@ impl Operator {
                 false
             }
         }
+    }
+
+    /// Where it serves the actions.
+    pub fn serving(&self) -> Option<SocketAddr> {
+        self.serving
     }
 
     /// Id of the process.
@@ -202,6 +213,11 @@ impl Operator {
     fn child(&self) -> MutexGuard<'_, Option<Child>> {
         self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// One whose port is free now, and nobody else is told of it.
+fn free_address() -> std::io::Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 
 impl Drop for Operator {

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod exercise;
 mod rules;
+mod serving;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -23,6 +24,10 @@ use audit::{Asked, Audit};
 use rules::{Atom, atoms, dangers};
 
 const ACCOUNT: &str = "atelier-operator";
+/// What serving the actions takes, in the whole cluster and in its own namespace. That it may read whose word about
+/// callers is believed is a Role of Kubernetes' own.
+const ACTIONS: &str = "atelier-actions";
+const CERTIFICATES: &str = "atelier-certificates";
 const MANAGER: &str = "atelier-workspace-manager";
 /// The Role, beside that for leadership, by which it keeps regional identities and acts as them.
 const REGIONS: &str = "atelier-regions";
@@ -46,12 +51,12 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     let audit = Audit::from_now(&lab.cluster.kubeconfig, OPERATOR);
 
     let direct = lab.direct()?;
-    let first = lab.operator("rights-0", &direct)?;
+    let first = lab.serving_operator("rights-0", &direct)?;
     first.start()?;
     first.leading(STARTS).await?;
     exercise::scenarios(&admin, &Recorder::default()).await?;
     let user = exercise::damage(&admin).await?;
-    let second = lab.operator("rights-1", &direct)?;
+    let second = lab.serving_operator("rights-1", &direct)?;
     second.start()?;
     tokio::time::sleep(STANDS_BY).await;
     first.stop(ENDS).await?;
@@ -59,10 +64,13 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     exercise::live_run(&user).await?;
     second.stop(ENDS).await?;
     exercise::forget_run(&user).await?;
-    let third = lab.operator("rights-2", &direct)?;
+    let third = lab.serving_operator("rights-2", &direct)?;
     third.start()?;
     third.leading(STARTS).await?;
     exercise::found_run(&user).await?;
+    serving::damage(&admin).await?;
+    serving::register(&admin).await?;
+    serving::read_log(&lab, &third, &user.namespace).await?;
     gateways(&admin, &user.namespace, &mut outcome).await?;
     exercise::mend_region(&admin).await?;
     exercise::close(&user).await?;
@@ -99,11 +107,11 @@ async fn granted(admin: &Client, outcome: &mut Outcome) -> anyhow::Result<BTreeS
         .map(|binding| binding.role_ref.name)
         .collect();
     outcome.expect(
-        everywhere == [ACCOUNT],
+        everywhere == [ACTIONS, ACCOUNT],
         format!("the operator has these roles in the whole cluster: {everywhere:?}"),
     );
     let mut all = BTreeSet::new();
-    for name in [ACCOUNT, MANAGER] {
+    for name in [ACCOUNT, ACTIONS, MANAGER] {
         let role = cluster_roles.get(name).await?;
         outcome.expect(
             role.aggregation_rule.is_none(),
@@ -115,7 +123,7 @@ async fn granted(admin: &Client, outcome: &mut Outcome) -> anyhow::Result<BTreeS
         all.extend(atoms(name, &rules));
     }
     let roles: Api<Role> = Api::namespaced(admin.clone(), SYSTEM);
-    for role in [ACCOUNT, REGIONS] {
+    for role in [ACCOUNT, REGIONS, CERTIFICATES] {
         let rules = roles.get(role).await?.rules.unwrap_or_default();
         let name = format!("{role} in {SYSTEM}");
         dangers(&name, &rules, false)

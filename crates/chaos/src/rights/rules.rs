@@ -25,6 +25,8 @@ pub struct Atom {
     pub role: String,
     /// Where it is granted, if that is one place for good.
     pub place: Option<String>,
+    /// Whether the same rule lets its holder list and watch the same names.
+    pub listed_by_name: bool,
     /// To whom it is granted, if not to the operator: part of the name that it acts as.
     pub holder: Option<&'static str>,
     /// API group; empty for the core.
@@ -68,14 +70,20 @@ pub fn atoms(role: &str, rules: &[PolicyRule]) -> BTreeSet<Atom> {
                         true => names.map(|name| Some(name.clone())).collect(),
                         false => vec![None],
                     };
-                    atoms.extend(names.into_iter().map(|name| Atom {
-                        role: role.into(),
-                        place: None,
-                        holder: None,
-                        group: group.clone(),
-                        resource: resource.clone(),
-                        verb: verb.clone(),
-                        name,
+                    atoms.extend(names.into_iter().map(|name| {
+                        Atom {
+                            role: role.into(),
+                            place: None,
+                            listed_by_name: rule.resource_names.iter().flatten().next().is_some()
+                                && READS
+                                    .iter()
+                                    .all(|read| rule.verbs.iter().any(|v| v == read)),
+                            holder: None,
+                            group: group.clone(),
+                            resource: resource.clone(),
+                            verb: verb.clone(),
+                            name,
+                        }
                     }));
                 }
             }
@@ -107,8 +115,13 @@ impl Atom {
                 && reference("kind").is_some_and(|kind| kind == "ClusterRole")
                 && reference("name").and_then(|name| name.as_str()) == self.name.as_deref();
         }
+        // What may be listed and watched by its name may be got: that is asked for after a conflict only.
+        let verb = match self.verb.as_str() {
+            "get" if self.listed_by_name => "list",
+            verb => verb,
+        };
         let_through
-            && asked.verb == self.verb
+            && (asked.verb == verb || asked.verb == self.verb)
             && asked.resource == self.resource
             && asked.group == self.group
     }
@@ -159,7 +172,10 @@ pub fn dangers(role: &str, rules: &[PolicyRule], everywhere: bool) -> Vec<String
                 .verbs
                 .iter()
                 .any(|verb| !READS.contains(&verb.as_str()));
-            if writes && is_admission(resource) {
+            // It may tell the API server whom to trust, in its own configuration.
+            let names = rule.resource_names.iter().flatten();
+            let own = names.eq(["atelier-operator"]) && !rule.verbs.iter().any(|v| v == "update");
+            if writes && is_admission(resource) && !own {
                 dangers.push(format!("{role} may change {resource}"));
             }
         }
@@ -273,6 +289,13 @@ mod tests {
                 "update",
                 &[],
                 false,
+            ),
+            (
+                admission,
+                "mutatingwebhookconfigurations",
+                "patch",
+                &["another"],
+                true,
             ),
         ] {
             let rules = [rule(group, resource, &[verb], names)];
