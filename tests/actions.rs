@@ -13,5 +13,7 @@ mod keys;
 mod outage;
 #[path = "actions/runs.rs"]
 mod runs;
+#[path = "actions/score.rs"]
+mod score;
 #[path = "actions/team.rs"]
 mod team;
