@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use atelier_api::{ComputeTarget, RoleAssignment, Run, WebService, Workspace};
+use atelier_pki::Issuer;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub gateway_image: String,
     /// Image of placeholders: the operator's own.
     pub placeholder_image: String,
+    /// The DNS name in the certificate by which gateways know the operator. `None` if they have no listener for it.
+    pub gateway_client: Option<String>,
     /// Whether images are pulled: `Always`, `IfNotPresent` or `Never`.
     pub pull_policy: String,
 }
@@ -83,6 +86,8 @@ pub struct Ctx {
     pub metrics: Metrics,
     /// The time.
     pub clock: fn() -> Timestamp,
+    /// Signs the certificates of gateways, where they have any.
+    pub issuer: Option<Arc<Issuer>>,
     /// Queue positions, published by compute targets for their runs.
     pub board: Board,
 }

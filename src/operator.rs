@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::admin::{self, Admin};
-use crate::args::{Certificates, OperatorArgs};
+use crate::args::OperatorArgs;
 use crate::compute_target::{self, Board};
 use crate::ctx::{Ctx, Settings, Stores};
 use crate::kit::access::Access;
@@ -52,8 +52,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         .await
         .context("no way to the API server: neither in a pod nor a kubeconfig")?;
     let client = Client::try_from(config.clone())?;
-    let settings = settings(&args);
-    let regions = Regions::new(&config, &settings.namespace, &settings.locations)?;
+    let regions = Regions::new(&config, &args.namespace, &args.locations)?;
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
     // The pod's name, so that a container that was killed and started again leads on at once: in one pod there is
@@ -103,6 +102,12 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         web_services,
     };
 
+    let serving = match args.serving.serve_listen {
+        Some(address) => Some((address, Serving::new(&args.serving)?)),
+        None => None,
+    };
+    let issuer = serving.as_ref().and_then(|(_, serving)| serving.issuer());
+    let settings = settings(&args, issuer.is_some());
     let children = Arc::new(Children::default());
     let ctx = Arc::new(Ctx {
         watches: Watches::new(
@@ -116,6 +121,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         access: Access::default(),
         client,
         settings,
+        issuer: issuer.cloned(),
         stores,
         children,
         triggers,
@@ -163,14 +169,14 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         }
     });
 
-    let serving = match args.serving.serve_listen {
-        Some(address) => Some(serve(&args, address, &ctx, &stop, &mut vital)?),
+    let mut served = match &serving {
+        Some((address, serving)) => Some(serve(&args, *address, serving, &ctx, &stop, &mut vital)?),
         None => None,
     };
     // Ready for the cluster's requests, which says nothing of who leads.
     vital.spawn({
         let (filled, ready, until) = (all_filled.clone(), ready.clone(), stop.clone());
-        let serving = serving.as_ref().map(|(serving, _)| serving.clone());
+        let serving = serving.map(|(_, serving)| serving);
         async move {
             filled.cancelled().await;
             if let Some(serving) = serving {
@@ -181,7 +187,6 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
             "readiness"
         }
     });
-    let mut served = serving.map(|(_, served)| served);
 
     macro_rules! control {
         ($name:literal, $store:ident, $stream:ident, $triggers:ident, $reconcile:path) => {
@@ -295,11 +300,11 @@ async fn ended<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
 fn serve(
     args: &OperatorArgs,
     address: SocketAddr,
+    serving: &Serving,
     ctx: &Arc<Ctx>,
     stop: &CancellationToken,
     vital: &mut JoinSet<&'static str>,
-) -> anyhow::Result<(Serving, JoinHandle<anyhow::Result<()>>)> {
-    let serving = Serving::default();
+) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
     vital.spawn({
         let (serving, client) = (serving.clone(), ctx.client.clone());
         let (namespace, until) = (args.namespace.clone(), stop.clone());
@@ -308,8 +313,19 @@ fn serve(
             "watch of the certificate"
         }
     });
-    if args.serving.certificates == Certificates::Internal {
-        let config = serving::certificates(&args.namespace, &args.serving)?;
+    if let Some(issuer) = serving.issuer() {
+        let (namespace, args) = (&args.namespace, &args.serving);
+        let config = serving::certificates(namespace, args, issuer, &ctx.children)?;
+        let mut changes = issuer.changes();
+        let services = ctx.clone();
+        vital.spawn(async move {
+            while changes.changed().await.is_ok() {
+                let everybody = |_: &WebService| true;
+                let stores = &services.stores;
+                services.triggers.fire_all(&stores.web_services, everybody);
+            }
+            "changes of the authority"
+        });
         let (ctx, until) = (ctx.clone(), stop.clone());
         vital.spawn(async move {
             let leads = || ctx.claim.check().is_ok();
@@ -320,8 +336,9 @@ fn serve(
         });
     }
     let (server, client, until) = (serving.clone(), ctx.client.clone(), stop.clone());
-    let served = tokio::spawn(async move { server.serve(client, address, until).await });
-    Ok((serving, served))
+    Ok(tokio::spawn(async move {
+        server.serve(client, address, until).await
+    }))
 }
 
 /// Waits until every view has been filled once.
@@ -334,13 +351,15 @@ async fn fill(stores: &[CancellationToken], children: &Children) {
     }
 }
 
-fn settings(args: &OperatorArgs) -> Settings {
+fn settings(args: &OperatorArgs, gateways_listen: bool) -> Settings {
     Settings {
         namespace: args.namespace.clone(),
         service_account: args.service_account.clone(),
         locations: args.locations.clone(),
         gateway_image: args.gateway_image.clone(),
         placeholder_image: args.operator_image.clone(),
+        gateway_client: gateways_listen
+            .then(|| serving::client_name(&args.namespace, &args.serving)),
         pull_policy: args.pull_policy.as_str().into(),
     }
 }

@@ -7,50 +7,90 @@ use std::time::Duration;
 use anyhow::Context as _;
 use atelier_api::actions;
 use atelier_apiserver::{FrontProxy, Limits, Server};
-use atelier_pki::{Config, Leaf, Periods, Purpose, Reloading, Target, TargetKind};
+use atelier_pki::{
+    Config, Elsewhere, Issuer, Leaf, Periods, Purpose, Reloading, Target, TargetKind,
+};
 use jiff::Timestamp;
 use kube::Client;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::ServingArgs;
+use crate::actions::score::Gateways;
+use crate::args::{Certificates, ServingArgs};
+use crate::kit::children::Children;
+use crate::web_service::certificate;
 use crate::{actions as ours, admission};
 
-/// The Secret of the authority, and that of the certificate that the replicas serve with.
+/// The Secret of the authority, and those of the certificates that the replicas serve with and show to gateways.
 const AUTHORITY: &str = "atelier-ca";
 const CERTIFICATE: &str = "atelier-serving";
+const CLIENT: &str = "atelier-client";
 /// The webhook configuration, which the chart makes.
 pub const WEBHOOKS: &str = "atelier-operator";
 /// How long others may still come while their view of our endpoints lags behind.
 const LINGER: Duration = Duration::from_secs(3);
 const GRACE: Duration = Duration::from_secs(10);
 
-/// The certificate and whom to believe, both as they are at any moment.
+/// The certificates and whom to believe, all as they are at any moment.
 #[derive(Clone)]
 pub struct Serving {
     certificate: Arc<Reloading>,
+    internal: Option<Internal>,
     front_proxy: FrontProxy,
 }
 
-impl Default for Serving {
-    fn default() -> Self {
-        Self {
-            certificate: Reloading::new(CERTIFICATE),
-            front_proxy: FrontProxy::new(),
-        }
-    }
+/// What there is where the operator keeps the certificates itself.
+#[derive(Clone)]
+struct Internal {
+    /// Shown to gateways.
+    client: Arc<Reloading>,
+    /// Signs those of gateways.
+    issuer: Arc<Issuer>,
 }
 
 impl Serving {
-    /// Completes once there is a certificate and it is known whom to believe.
+    /// Knows nothing yet. Fails if the periods of certificates cannot be kept together.
+    pub fn new(args: &ServingArgs) -> anyhow::Result<Self> {
+        let internal = match args.certificates {
+            Certificates::Internal => Some(Internal {
+                client: Reloading::new(CLIENT),
+                issuer: Issuer::new(periods(args)?),
+            }),
+            Certificates::External => None,
+        };
+        Ok(Self {
+            certificate: Reloading::new(CERTIFICATE),
+            internal,
+            front_proxy: FrontProxy::new(),
+        })
+    }
+
+    /// What signs the certificates of gateways, if anything does.
+    pub fn issuer(&self) -> Option<&Arc<Issuer>> {
+        self.internal.as_ref().map(|internal| &internal.issuer)
+    }
+
+    /// Completes once there are certificates and it is known whom to believe.
     pub async fn ready(&self) {
         self.certificate.ready().await;
+        if let Some(internal) = &self.internal {
+            internal.client.ready().await;
+        }
         self.front_proxy.known().await;
     }
 
-    /// Follows the certificate until `stop`.
+    /// Follows the certificates until `stop`.
     pub async fn follow(&self, client: Client, namespace: &str, stop: CancellationToken) {
-        self.certificate.follow(client, namespace, stop).await;
+        let shown = async {
+            if let Some(internal) = &self.internal {
+                let (client, stop) = (client.clone(), stop.clone());
+                internal.client.follow(client, namespace, stop).await;
+            }
+        };
+        let served = self
+            .certificate
+            .follow(client.clone(), namespace, stop.clone());
+        tokio::join!(served, shown);
     }
 
     /// Serves until `stop`, and until what has begun has ended. Handshakes fail until there is a certificate.
@@ -63,8 +103,11 @@ impl Serving {
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("cannot listen at {address} (--serve-listen)"))?;
+        let gateways = self.internal.as_ref();
+        let gateways = gateways.map(|internal| Gateways::new(internal.client.clone()));
         let deps = ours::Deps {
             client: client.clone(),
+            gateways: gateways.transpose()?,
             clock: Timestamp::now,
         };
         let server = Server {
@@ -84,10 +127,12 @@ impl Serving {
     }
 }
 
-/// What certificates there are to be, and who is told whom to trust.
-pub fn certificates(namespace: &str, args: &ServingArgs) -> anyhow::Result<Config> {
-    let service = &args.service_name;
-    let names = ["", ".svc", ".svc.cluster.local"];
+/// By which name gateways know the operator: no service of anybody's can have it.
+pub fn client_name(namespace: &str, args: &ServingArgs) -> String {
+    format!("{}.{namespace}.svc", args.service_name)
+}
+
+fn periods(args: &ServingArgs) -> anyhow::Result<Periods> {
     let periods = Periods {
         rotate_every: args.certificate_rotation.unsigned_abs(),
         overlap: args.certificate_overlap.unsigned_abs(),
@@ -98,24 +143,52 @@ pub fn certificates(namespace: &str, args: &ServingArgs) -> anyhow::Result<Confi
     periods
         .check()
         .context("the periods of certificates cannot be kept together")?;
+    Ok(periods)
+}
+
+/// What certificates there are to be, and who is told whom to trust. A rotation waits for those of the gateways that
+/// `children` has.
+pub fn certificates(
+    namespace: &str,
+    args: &ServingArgs,
+    issuer: &Arc<Issuer>,
+    children: &Arc<Children>,
+) -> anyhow::Result<Config> {
+    let service = &args.service_name;
+    let names = ["", ".svc", ".svc.cluster.local"];
+    let (judge, children) = (issuer.clone(), children.clone());
+    let elsewhere = Elsewhere {
+        issuer: issuer.clone(),
+        all_current: Arc::new(move || certificate::all_current(&children, &judge)),
+    };
     let api = format!("{}.{}", actions::VERSION, actions::GROUP);
     Ok(Config {
         namespace: namespace.to_owned(),
         authority_secret: AUTHORITY.to_owned(),
-        leaves: vec![Leaf {
-            secret_name: CERTIFICATE.to_owned(),
-            common_name: service.clone(),
-            dns_names: names
-                .map(|end| format!("{service}.{namespace}{end}"))
-                .to_vec(),
-            ips: vec![],
-            purpose: Purpose::Server,
-        }],
+        leaves: vec![
+            Leaf {
+                secret_name: CERTIFICATE.to_owned(),
+                common_name: service.clone(),
+                dns_names: names
+                    .map(|end| format!("{service}.{namespace}{end}"))
+                    .to_vec(),
+                ips: vec![],
+                purpose: Purpose::Server,
+            },
+            Leaf {
+                secret_name: CLIENT.to_owned(),
+                common_name: service.clone(),
+                dns_names: vec![client_name(namespace, args)],
+                ips: vec![],
+                purpose: Purpose::Client,
+            },
+        ],
         targets: vec![
             Target::new(TargetKind::Mutating, WEBHOOKS),
             Target::new(TargetKind::ApiService, api),
         ],
-        periods,
+        elsewhere: Some(elsewhere),
+        periods: periods(args)?,
     })
 }
 

@@ -15,5 +15,7 @@ mod outage;
 mod resync;
 #[path = "actions/runs.rs"]
 mod runs;
+#[path = "actions/score.rs"]
+mod score;
 #[path = "actions/team.rs"]
 mod team;

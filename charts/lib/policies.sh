@@ -3,9 +3,11 @@
 
 bind_as_operator() { kubectl create rolebinding "try-$RANDOM" --as="$operator_user" --dry-run=server "$@"; }
 
-role_as_operator() { # NAME VERBS RESOURCE NAME-OF-RESOURCE
-  kubectl create role "$1" -n team --verb="$2" --resource="$3" --resource-name="$4" --as="$operator_user" \
-    --dry-run=server
+role_as_operator() { # NAME VERBS RESOURCE NAMES-OF-RESOURCES...
+  local role=$1 verbs=$2 resource=$3
+  shift 3
+  kubectl create role "$role" -n team --verb="$verbs" --resource="$resource" "${@/#/--resource-name=}" \
+    --as="$operator_user" --dry-run=server
 }
 
 change_as_operator() { # NAMESPACE BINDING USER
@@ -81,6 +83,11 @@ refuses_somewhere() { ! bind_as_operator -n closed --clusterrole=atelier-workspa
 operator_roles() {
   heading "atelier-operator-roles"
   check "a gateway's right to its Secret" role_as_operator y-gateway get,list,watch secrets y-gateway
+  check "and to its certificate" role_as_operator y-gateway get,list,watch secrets y-gateway y-gateway-tls
+  refused "its certificate alone" "the one Secret of its own name" role_as_operator y-gateway get secrets y-gateway-tls
+  refused "another's certificate" "the one Secret of its own name" \
+    role_as_operator y-gateway get secrets y-gateway x-gateway-tls
+  refused "every Secret" "the one Secret of its own name" role_as_operator y-gateway get secrets
   refused "another Secret" "the one Secret of its own name" role_as_operator y-gateway get secrets x-keys
   refused "another verb" "the one Secret of its own name" role_as_operator y-gateway get,delete secrets y-gateway
   refused "another resource" "the one Secret of its own name" role_as_operator y-gateway get pods y-gateway

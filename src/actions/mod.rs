@@ -7,6 +7,7 @@ mod logs;
 mod object;
 mod resync;
 mod runs;
+pub mod score;
 
 use atelier_apiserver::{Action, ActionInfo, Actions, Column, Table};
 use jiff::Timestamp;
@@ -18,6 +19,8 @@ use serde_json::json;
 pub struct Deps {
     /// The way to the API server, as the operator.
     pub client: Client,
+    /// The way to gateways, if they have a listener for the operator.
+    pub gateways: Option<score::Gateways>,
     /// The time.
     pub clock: fn() -> Timestamp,
 }
@@ -40,6 +43,9 @@ pub fn all(deps: &Deps) -> Actions {
     let list_keys = service("listkeys").summary("Shows both keys of a web service.");
     let regenerate = service("regeneratekey")
         .summary("Makes one key of a web service anew; the other is not touched.");
+    let score = service("score").summary(
+        "Sends a request to a web service, in the caller's name, and answers what it answers.",
+    );
     let service_log = service("log")
         .shows()
         .long_running()
@@ -63,6 +69,7 @@ pub fn all(deps: &Deps) -> Actions {
             regenerate,
             with!(deps, keys::regenerate, body),
         ))
+        .with(Action::raw(score, with!(deps, score::score, request)))
         .with(Action::raw(
             service_log,
             with!(deps, logs::service, request),

@@ -46,6 +46,9 @@ pub enum Error {
     /// A child without a name or namespace was built.
     #[error("a {0:?} without name or namespace was built; this is a defect")]
     Unnamed(ChildKind),
+    /// A certificate could not be made.
+    #[error("a certificate cannot be made: {0}")]
+    Certificate(#[from] atelier_pki::Error),
     /// The operating system gave no random bytes.
     #[error("no random bytes from the operating system: {0}")]
     Random(String),
@@ -78,6 +81,7 @@ impl Error {
             },
             Self::Encoding(_) | Self::Unnamed(_) => "Encoding",
             Self::Random(_) => "Random",
+            Self::Certificate(_) => "Certificate",
             Self::TimedOut(_) => "Timeout",
         }
     }

@@ -27,6 +27,8 @@ const SERVICE_PORT: i32 = 80;
 const GATEWAY_PORT: i32 = 8080;
 /// Port on which the gateway answers the kubelet and scrapers.
 const ADMIN_PORT: i32 = 8081;
+/// Port on which gateway and Service take requests of the operator.
+pub const INTERNAL_PORT: i32 = 8443;
 
 /// Name of the Secret that holds the keys.
 pub fn keys_secret_name(service: &str) -> String {
@@ -36,6 +38,12 @@ pub fn keys_secret_name(service: &str) -> String {
 /// Name of the gateway's ServiceAccount, Role, RoleBinding, and of the one Secret it may read.
 pub fn gateway_secret_name(service: &str) -> String {
     format!("{service}-gateway")
+}
+
+/// Name of the Secret with the gateway's certificate. Not `<service>-tls`, which is what people call the certificate of
+/// an Ingress.
+pub fn certificate_secret_name(service: &str) -> String {
+    format!("{}-tls", gateway_secret_name(service))
 }
 
 /// The gateway's identity.
@@ -48,15 +56,16 @@ pub fn service_account(parent: &Parent) -> Result<Desired, Error> {
     Desired::new(ChildKind::ServiceAccount, &account)
 }
 
-/// The gateway's only right: to read and watch its one Secret, by name.
-pub fn rights(parent: &Parent) -> Result<[Desired; 2], Error> {
+/// The gateway's only right: to read and watch its one Secret by name, and if it has a certificate, that one's.
+pub fn rights(parent: &Parent, certificate: bool) -> Result<[Desired; 2], Error> {
     let name = gateway_secret_name(&parent.name);
+    let certificate = certificate.then(|| certificate_secret_name(&parent.name));
     let role = Role {
         metadata: parent.child(&name),
         rules: Some(vec![PolicyRule {
             api_groups: Some(vec![String::new()]),
             resources: Some(vec!["secrets".into()]),
-            resource_names: Some(vec![name.clone()]),
+            resource_names: Some([name.clone()].into_iter().chain(certificate).collect()),
             // A client lists before it watches; by name, that shows the one Secret.
             verbs: vec!["get".into(), "list".into(), "watch".into()],
             non_resource_urls: None,
@@ -84,23 +93,50 @@ pub fn rights(parent: &Parent) -> Result<[Desired; 2], Error> {
 
 /// The Secret with the keys.
 pub fn keys_secret(parent: &Parent, data: BTreeMap<String, Vec<u8>>) -> Result<Desired, Error> {
-    secret(
-        parent,
-        keys_secret_name(&parent.name),
-        data,
-        BTreeMap::new(),
-    )
+    let name = keys_secret_name(&parent.name);
+    secret(parent, name, OPAQUE, data, BTreeMap::new())
 }
 
 /// The hash of the Secret with the keys, by what may be known of them.
 pub fn keys_secret_hash(parent: &Parent, keys: &KeysShape) -> Result<ContentHash, Error> {
+    hash_of(
+        parent,
+        keys_secret_name(&parent.name),
+        OPAQUE,
+        keys.digests(),
+    )
+}
+
+/// The Secret with the gateway's certificate.
+pub fn certificate_secret(
+    parent: &Parent,
+    data: BTreeMap<String, Vec<u8>>,
+) -> Result<Desired, Error> {
+    let name = certificate_secret_name(&parent.name);
+    secret(parent, name, TLS, data, BTreeMap::new())
+}
+
+/// The hash of the Secret with the gateway's certificate, by the digests of what is in it.
+pub fn certificate_secret_hash<'a>(
+    parent: &Parent,
+    digests: impl IntoIterator<Item = (&'a str, &'a [u8; 32])>,
+) -> Result<ContentHash, Error> {
+    hash_of(parent, certificate_secret_name(&parent.name), TLS, digests)
+}
+
+fn hash_of<'a>(
+    parent: &Parent,
+    name: String,
+    type_: &str,
+    digests: impl IntoIterator<Item = (&'a str, &'a [u8; 32])>,
+) -> Result<ContentHash, Error> {
     let secret = Secret {
-        metadata: secret_metadata(parent, keys_secret_name(&parent.name), BTreeMap::new()),
-        type_: Some("Opaque".into()),
+        metadata: secret_metadata(parent, name, BTreeMap::new()),
+        type_: Some(type_.into()),
         ..Secret::default()
     };
     let secret = serde_json::to_value(secret)?;
-    Ok(content::hash_by_digests(&secret, keys.digests()))
+    Ok(content::hash_by_digests(&secret, digests))
 }
 
 /// The Secret that gateways go by: the mode, and digests of the keys. One document, so that a switch is one moment.
@@ -120,14 +156,19 @@ pub fn gateway_secret(
     secret(
         parent,
         gateway_secret_name(&parent.name),
+        OPAQUE,
         data,
         annotations.into_iter().collect(),
     )
 }
 
+const OPAQUE: &str = "Opaque";
+const TLS: &str = "kubernetes.io/tls";
+
 fn secret(
     parent: &Parent,
     name: String,
+    type_: &str,
     data: BTreeMap<String, Vec<u8>>,
     annotations: BTreeMap<String, String>,
 ) -> Result<Desired, Error> {
@@ -138,7 +179,7 @@ fn secret(
     let secret = Secret {
         metadata: secret_metadata(parent, name, annotations),
         data: Some(data),
-        type_: Some("Opaque".into()),
+        type_: Some(type_.into()),
         ..Secret::default()
     };
     Desired::new(ChildKind::Secret, &secret)
@@ -157,20 +198,23 @@ fn secret_metadata(
     metadata
 }
 
-/// The Service in front of the gateways.
-pub fn service(parent: &Parent) -> Result<Desired, Error> {
+/// The Service in front of the gateways. `internal` says whether they have a listener for the operator.
+pub fn service(parent: &Parent, internal: bool) -> Result<Desired, Error> {
+    let port = |name: &str, port| ServicePort {
+        name: Some(name.into()),
+        port,
+        protocol: Some("TCP".into()),
+        target_port: Some(IntOrString::String(name.into())),
+        ..ServicePort::default()
+    };
+    let internal = internal.then(|| port("internal", INTERNAL_PORT));
+    let public = [port("http", SERVICE_PORT)];
     let service = Service {
         metadata: parent.child(&parent.name),
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".into()),
             selector: Some(parent.selector()),
-            ports: Some(vec![ServicePort {
-                name: Some("http".into()),
-                port: SERVICE_PORT,
-                protocol: Some("TCP".into()),
-                target_port: Some(IntOrString::String("http".into())),
-                ..ServicePort::default()
-            }]),
+            ports: Some(public.into_iter().chain(internal).collect()),
             session_affinity: Some("None".into()),
             internal_traffic_policy: Some("Cluster".into()),
             ..ServiceSpec::default()

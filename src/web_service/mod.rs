@@ -1,9 +1,11 @@
 //! WebService: a model behind the gateway, and the keys that open it.
 //!
 //! The order of writing is the order of need: the gateway's identity and its right to its one Secret, the keys, the
-//! gateway's Secret, the Service, and last the Deployment, whose pods need all of it.
+//! gateway's Secret, the Service, and the Deployment, whose pods need all of it. What they do without comes last: the
+//! certificate by which the operator knows them.
 
 mod build;
+pub mod certificate;
 pub mod keys;
 pub mod keystore;
 mod status;
@@ -24,7 +26,7 @@ use crate::kit::meta::Parent;
 use crate::kit::pod::PodView;
 use crate::kit::{self, Error};
 use crate::workspace::gate::{Admission, admit};
-pub use build::{GATEWAY, MODEL, gateway_secret_name, keys_secret_name};
+pub use build::{GATEWAY, INTERNAL_PORT, MODEL, gateway_secret_name, keys_secret_name};
 use status::{Progress, Seen};
 
 const MANAGER: &str = "atelier-webservice";
@@ -42,7 +44,7 @@ pub async fn reconcile(service: Arc<WebService>, ctx: Arc<Ctx>) -> Result<Action
         Admission::Hold => return Ok(Action::await_change()),
         Admission::Shut(shut) => (Progress::Shut(shut), None),
         Admission::Admitted(workspace) => match make(service, &workspace, &ctx).await {
-            Ok(keys) => (Progress::Made(keys), None),
+            Ok((keys, next)) => (Progress::Made(keys), next),
             Err(error) if error.needs_help() => (Progress::Blocked(error), Some(RARELY)),
             Err(error) => return Err(error),
         },
@@ -84,16 +86,17 @@ pub fn effective_mode(service: &WebService) -> AuthMode {
     service.spec.auth.mode.unwrap_or(by_class)
 }
 
-/// Makes the children. Returns what may be known of the keys. A child that somebody deletes again and again keeps no
-/// other from being repaired.
+/// Makes the children. Returns what may be known of the keys, and when to look again for time alone. A child that
+/// somebody deletes again and again keeps no other from being repaired.
 async fn make(
     service: &WebService,
     workspace: &Workspace,
     ctx: &Ctx,
-) -> Result<Option<keys::PublicKeys>, Error> {
+) -> Result<(Option<keys::PublicKeys>, Option<Duration>), Error> {
     let parent =
         Parent::of(service, &workspace.name_any()).ok_or(Error::Unnamed(ChildKind::Deployment))?;
     let applier = ctx.applier(MANAGER);
+    let internal = ctx.settings.gateway_client.is_some();
     let mut contested = None;
     let mut unless_contested = |error: Error| match error {
         Error::Contested(_) => {
@@ -112,7 +115,7 @@ async fn make(
             ctx.children.last_uid(&account.key).unwrap_or_default()
         }
     };
-    for child in build::rights(&parent)? {
+    for child in build::rights(&parent, internal)? {
         applier.apply(&child).await?;
     }
     let mut public = None;
@@ -131,14 +134,22 @@ async fn make(
         Err(error) => unless_contested(error)?,
     }
     let deployment = build::deployment(service, &parent, &ctx.settings, &identity)?;
-    for child in [build::service(&parent)?, deployment] {
+    let front = build::service(&parent, internal)?;
+    for child in [front, deployment] {
         applier
             .apply(&child)
             .await
             .map(drop)
             .or_else(&mut unless_contested)?;
     }
-    contested.map_or(Ok(public), Err)
+    let mut next = None;
+    if let Some(issuer) = &ctx.issuer {
+        match certificate::ensure(&parent, issuer, ctx).await {
+            Ok(after) => next = after,
+            Err(error) => unless_contested(error)?,
+        }
+    }
+    contested.map_or(Ok((public, next)), Err)
 }
 
 /// What there is of the service.

@@ -54,6 +54,19 @@ impl IdentityHeaders {
         }
         Some(caller)
     }
+
+    /// Takes out of a header all that says who asks: an action is told by its [`crate::Call`].
+    pub(crate) fn remove_from(&self, headers: &mut HeaderMap) {
+        let named = [&self.user, &self.uid, &self.groups].into_iter().flatten();
+        let extra = |name: &&HeaderName| {
+            let mut prefixes = self.extra_prefixes.iter();
+            prefixes.any(|prefix| name.as_str().starts_with(prefix.as_str()))
+        };
+        let extra = headers.keys().filter(extra).cloned().collect::<Vec<_>>();
+        for name in named.chain(&extra) {
+            headers.remove(name);
+        }
+    }
 }
 
 /// The first value that is not empty.
@@ -123,6 +136,21 @@ mod tests {
         assert_eq!(caller.extra["acme.com/project"], ["one", "two"]);
         assert_eq!(caller.extra["broken%zz"], [""]);
         assert_eq!(caller.extra.len(), 2);
+    }
+
+    #[test]
+    fn an_action_sees_no_header_of_it() {
+        let mut headers = headers(&[
+            ("x-remote-user", b"a"),
+            ("x-remote-uid", b"b"),
+            ("x-remote-group", b"c"),
+            ("x-remote-group", b"d"),
+            ("x-remote-extra-scopes", b"e"),
+            ("x-other", b"kept"),
+        ]);
+        known().remove_from(&mut headers);
+        let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["x-other"]);
     }
 
     #[test]

@@ -157,8 +157,11 @@ async fn gateways(admin: &Client, namespace: &str, outcome: &mut Outcome) -> any
     ensure!(!roles.is_empty(), "no gateway has a Role");
     for role in roles {
         let name = role.name_any();
+        // Its own Secret, and the certificate by which the operator knows it.
+        let certificate = format!("{name}-tls");
         let expected: PolicyRule = serde_json::from_value(serde_json::json!({
-            "apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get", "list", "watch"]
+            "apiGroups": [""], "resources": ["secrets"], "resourceNames": [name, certificate],
+            "verbs": ["get", "list", "watch"]
         }))?;
         outcome.expect(
             role.rules.as_deref() == Some(&[expected]),

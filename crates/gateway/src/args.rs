@@ -68,6 +68,17 @@ pub struct Args {
     )]
     pub secret_dir: PathBuf,
 
+    /// Where the operator comes in, over TLS, with requests of callers that the cluster's API server has let in.
+    /// Without it there is no such way in.
+    #[arg(long, env = "ATELIER_INTERNAL_LISTEN", requires_all = ["internal_secret", "internal_client"])]
+    pub internal_listen: Option<SocketAddr>,
+    /// The Secret with the certificate for it, which is watched.
+    #[arg(long, env = "ATELIER_INTERNAL_SECRET", value_parser = dns_name)]
+    pub internal_secret: Option<String>,
+    /// The DNS name in the operator's certificate. Nobody else may come in there.
+    #[arg(long, env = "ATELIER_INTERNAL_CLIENT", value_parser = dns_name)]
+    pub internal_client: Option<String>,
+
     /// How many requests the model is given at once.
     #[arg(long, env = "ATELIER_CONCURRENT_REQUESTS", default_value = "1")]
     pub concurrent_requests: NonZeroU32,
@@ -246,6 +257,7 @@ mod tests {
             ["--workers", "0"],
             ["--log-format", "xml"],
             ["--compute-type", "ACI"],
+            ["--internal-client", "_"],
         ] {
             let error = try_parse(&bad).expect_err(bad[1]).to_string();
             assert!(error.contains(bad[0]), "{error}");
@@ -256,5 +268,12 @@ mod tests {
     fn the_compute_type_is_accepted_as_the_resource_spells_it() {
         let args = try_parse(&["--compute-type", "Instance"]).expect("valid");
         assert_eq!(args.compute_type, ComputeType::Instance);
+    }
+
+    #[test]
+    fn there_is_no_internal_listener_for_just_anybody() {
+        let line = ["--internal-listen", "0.0.0.0:8443"];
+        let error = try_parse(&line).expect_err("incomplete").to_string();
+        assert!(error.contains("--internal-client") && error.contains("--internal-secret"));
     }
 }

@@ -1,7 +1,7 @@
 //! Who may pass. Pure: policy and header in, a [`Permit`] or a [`Denied`] out.
 
 use atelier_api::gateway_policy::{AuthMode, GatewayPolicy};
-use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 use prometheus_client::encoding::EncodeLabelValue;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -9,11 +9,26 @@ use subtle::ConstantTimeEq as _;
 /// The header that carries a key where `Authorization` is taken or awkward.
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// Proof that the policy lets a request pass. Only [`authenticate`] makes one, and forwarding
+/// The header that says who the caller is: to the model always, and from the operator on its own
+/// listener. Elsewhere it says nothing.
+pub const SUBJECT: HeaderName = HeaderName::from_static("x-atelier-subject");
+
+/// The longest name of a caller, in bytes.
+const MAX_SUBJECT: usize = 1024;
+
+/// Proof that a request may pass. Only [`authenticate`] and [`vouched`] make one, and forwarding
 /// takes one: a way around does not type-check.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Permit {
-    _only_made_here: (),
+    subject: Option<HeaderValue>,
+}
+
+impl Permit {
+    /// Who the caller is, where somebody vouches for it.
+    #[must_use]
+    pub fn subject(&self) -> Option<&HeaderValue> {
+        self.subject.as_ref()
+    }
 }
 
 /// Why a request may not pass. Counted by reason; the client learns none of it.
@@ -47,10 +62,28 @@ pub fn authenticate(policy: &GatewayPolicy, headers: &HeaderMap) -> Result<Permi
             }
         }
     }
-    Ok(Permit {
-        _only_made_here: (),
-    })
+    Ok(Permit { subject: None })
 }
+
+/// Lets a request pass whose caller the operator vouches for. Only for requests that are known to
+/// come from the operator: this believes the header.
+///
+/// # Errors
+/// The header is missing, twice there, or no name: visible ASCII, the rest percent-encoded.
+pub fn vouched(headers: &HeaderMap) -> Result<Permit, Denied> {
+    let name = single(headers, &SUBJECT)?.ok_or(Denied::Missing)?;
+    let is_name = (1..=MAX_SUBJECT).contains(&name.len()) && name.iter().all(u8::is_ascii_graphic);
+    let subject = HeaderValue::from_bytes(name).ok().filter(|_| is_name);
+    match subject {
+        Some(subject) => Ok(Permit {
+            subject: Some(subject),
+        }),
+        None => Err(Denied::Malformed),
+    }
+}
+
+/// What the record has for a mode where the operator vouches for the caller.
+pub const VOUCHED: &str = "Action";
 
 /// The mode's name, for the record.
 #[must_use]
@@ -81,7 +114,7 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (_, Some(_)) => Err(Denied::Ambiguous),
-        (value, None) => Ok(value.map(http::HeaderValue::as_bytes)),
+        (value, None) => Ok(value.map(HeaderValue::as_bytes)),
     }
 }
 
@@ -203,5 +236,43 @@ mod tests {
         ] {
             assert!(authenticate(&policy, &headers(lines)).is_ok(), "{lines:?}");
         }
+    }
+
+    #[test]
+    fn the_operator_vouches_for_exactly_one_caller() {
+        let subject = |lines: &[(&'static str, &str)]| {
+            let permit = vouched(&headers(lines))?;
+            let subject = permit.subject().expect("a subject");
+            Ok(subject.to_str().expect("ASCII").to_owned())
+        };
+        let long = "a".repeat(MAX_SUBJECT + 1);
+        for (lines, expected) in [
+            (&[("x-atelier-subject", "rita")][..], Ok("rita".to_owned())),
+            (
+                &[("x-atelier-subject", "j%C3%BCrgen"), ("x-api-key", "x")],
+                Ok("j%C3%BCrgen".to_owned()),
+            ),
+            (&[], Err(Denied::Missing)),
+            (&[("authorization", "Bearer x")], Err(Denied::Missing)),
+            (
+                &[("x-atelier-subject", "rita"), ("x-atelier-subject", "root")],
+                Err(Denied::Ambiguous),
+            ),
+            (&[("x-atelier-subject", "")], Err(Denied::Malformed)),
+            (
+                &[("x-atelier-subject", "two words")],
+                Err(Denied::Malformed),
+            ),
+            (&[("x-atelier-subject", &long)], Err(Denied::Malformed)),
+        ] {
+            assert_eq!(subject(lines), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_policy_believes_no_name() {
+        let policy = GatewayPolicy::None { keys: None };
+        let permit = authenticate(&policy, &headers(&[("x-atelier-subject", "root")]));
+        assert_eq!(permit.expect("let in").subject(), None);
     }
 }

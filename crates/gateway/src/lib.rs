@@ -7,6 +7,9 @@
 //!                      └──────── a Refusal ─► respond ────────────────────────┘
 //! ```
 //!
+//! `internal` is the way in of the operator, for callers that the cluster's API server has let in. It joins the same
+//! path at `authn`.
+//!
 //! What decides (`route`, `authn`, `headers`, `ids`, `respond`, the table part of `loopback`) is
 //! pure; what acts is `proxy` and `run`.
 
@@ -16,6 +19,7 @@ pub mod authn;
 pub mod body;
 pub mod headers;
 pub mod ids;
+pub mod internal;
 pub mod lifecycle;
 pub mod limits;
 pub mod logging;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{
-    Request, Response, StatusCode,
+    HeaderMap, Request, Response, StatusCode,
     header::{CONNECTION, EXPECT},
     request::Parts,
 };
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use uuid::Uuid;
 
 use crate::{
-    authn::{self, Permit},
+    authn::{self, Denied, Permit},
     body::{ReplyBody, RequestBody},
     headers,
     ids::RequestIds,
@@ -61,8 +61,30 @@ enum Answer {
     Model(Response<Incoming>, Turn),
 }
 
+/// By which way a request came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The public listener, by whomever.
+    Public,
+    /// The operator's listener, by the operator.
+    Operator,
+    /// The operator's listener, by somebody who is not the operator any more.
+    Stranger,
+}
+
 impl Handler for Gateway {
     async fn handle(&self, request: Request<Incoming>) -> Response<ReplyBody> {
+        self.answer(Origin::Public, request).await
+    }
+
+    fn failed(&self, error: &hyper::Error) {
+        self.unreadable(error);
+    }
+}
+
+impl Gateway {
+    /// Answers a request.
+    pub async fn answer(&self, origin: Origin, request: Request<Incoming>) -> Response<ReplyBody> {
         let arrived = Instant::now();
         let (head, incoming) = request.into_parts();
         let route = route(&head.method, head.uri.path(), &self.score_path);
@@ -70,7 +92,7 @@ impl Handler for Gateway {
         let mut response = if route == Ok(Route::Health) && only_way_in.is_ok() {
             respond::healthy().map(ReplyBody::unrecorded)
         } else {
-            self.handle_recorded(arrived, &head, incoming, only_way_in.and(route))
+            self.handle_recorded(arrived, origin, &head, incoming, only_way_in.and(route))
                 .await
         };
         if self.reporter.lifecycle.is_draining() {
@@ -79,7 +101,8 @@ impl Handler for Gateway {
         response
     }
 
-    fn failed(&self, error: &hyper::Error) {
+    /// Accounts for a connection that failed, most often on what is no HTTP.
+    pub fn unreadable(&self, error: &hyper::Error) {
         tracing::debug!(%error, "a client's connection failed");
         // hyper has answered already, with these statuses; what it could not read cannot be recorded.
         if error.is_parse() {
@@ -105,12 +128,11 @@ impl Handler for Gateway {
             ticket.close(outcome);
         }
     }
-}
 
-impl Gateway {
     async fn handle_recorded(
         &self,
         arrived: Instant,
+        origin: Origin,
         head: &Parts,
         incoming: Incoming,
         route: Result<Route, Refusal>,
@@ -126,7 +148,7 @@ impl Gateway {
         );
         let deadline = arrived + self.limits.timeout;
         let answer = match self
-            .admit(arrived, head, &body, &ids, route, &mut ticket)
+            .admit(arrived, origin, head, &body, &ids, route, &mut ticket)
             .await
         {
             Ok(admitted) => {
@@ -158,9 +180,11 @@ impl Gateway {
     }
 
     /// Decides on a request by its header alone, and waits for its turn.
+    #[allow(clippy::too_many_arguments)]
     async fn admit(
         &self,
         arrived: Instant,
+        origin: Origin,
         head: &Parts,
         body: &RequestBody,
         ids: &RequestIds,
@@ -170,12 +194,7 @@ impl Gateway {
         headers::check(head.version, &head.headers)?;
         ids.check()?;
         let route = route?;
-        let policy = self.policy.current().ok_or(Refusal::NotReady)?;
-        ticket.judged(policy.mode());
-        let permit = authn::authenticate(&policy, &head.headers).map_err(|denied| {
-            self.reporter.metrics.denied(denied);
-            Refusal::Denied(denied)
-        })?;
+        let permit = self.authenticate(origin, &head.headers, ticket)?;
         self.limits.check_announced(body)?;
         let turn = self.limits.turn(arrived).await?;
         let now = Instant::now();
@@ -185,6 +204,38 @@ impl Gateway {
             turn,
             route,
         })
+    }
+
+    /// Who asks, and may they? By the policy on the public listener; by the operator's word on its own.
+    fn authenticate(
+        &self,
+        origin: Origin,
+        headers: &HeaderMap,
+        ticket: &mut Ticket,
+    ) -> Result<Permit, Refusal> {
+        let (judged, refusal): (_, fn(Denied) -> Refusal) = match origin {
+            Origin::Public => {
+                let policy = self.policy.current().ok_or(Refusal::NotReady)?;
+                ticket.judged(authn::mode_name(policy.mode()));
+                (authn::authenticate(&policy, headers), Refusal::Denied)
+            }
+            Origin::Operator | Origin::Stranger => {
+                ticket.judged(authn::VOUCHED);
+                let judged = match origin {
+                    Origin::Operator => authn::vouched(headers),
+                    _ => Err(Denied::Wrong),
+                };
+                (judged, Refusal::Unvouched)
+            }
+        };
+        let permit = judged.map_err(|denied| {
+            self.reporter.metrics.denied(denied);
+            refusal(denied)
+        })?;
+        if let Some(subject) = permit.subject() {
+            ticket.called_by(subject);
+        }
+        Ok(permit)
     }
 
     async fn forward(
@@ -202,6 +253,9 @@ impl Gateway {
         let mut to_model = head.headers.clone();
         headers::clean_request(&mut to_model);
         ids.write(&mut to_model);
+        if let Some(subject) = permit.subject() {
+            to_model.insert(authn::SUBJECT, subject.clone());
+        }
         let mut response = self
             .model
             .send(permit, head.method.clone(), &head.uri, to_model, body)

@@ -86,6 +86,9 @@ pub struct Record {
     /// The mode in force; absent if the request was refused before it mattered.
     #[serde(rename = "authMode", skip_serializing_if = "Option::is_none")]
     pub auth_mode: Option<&'static str>,
+    /// The caller, where the operator vouches for one. Percent-encoded beyond visible ASCII.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// Bytes of the body read from the client.
     #[serde(rename = "bytesIn")]
     pub bytes_in: u64,
@@ -290,7 +293,8 @@ mod tests {
             request_id: "r".to_owned(),
             client_request_id: Some("c".to_owned()),
             duration_ms: 1.5,
-            auth_mode: Some("Key"),
+            auth_mode: Some("Action"),
+            subject: Some("rita".to_owned()),
             bytes_in: 1,
             bytes_out: 2,
             model_ms: Some(1.25),
@@ -304,7 +308,7 @@ mod tests {
             concat!(
                 r#"{"time":"2026-01-02T03:04:05.123456Z","name":"/score","HTTPMethod":"POST","#,
                 r#""UserAgent":"curl\n\"8\"","RequestUrl":"/score?REDACTED","StatusCode":200,"#,
-                r#""RequestId":"r","ClientRequestId":"c","Duration":1.5,"authMode":"Key","#,
+                r#""RequestId":"r","ClientRequestId":"c","Duration":1.5,"authMode":"Action","subject":"rita","#,
                 r#""bytesIn":1,"bytesOut":2,"modelMs":1.25,"queueMs":0.0,"outcome":"Completed","#,
                 r#""ComputeType":"Cluster","service":"iris","workspace":"ws","namespace":"ml","#,
                 r#""replica":"iris-0"}"#,

@@ -23,6 +23,8 @@ pub enum Refusal {
     Upgrade,
     /// No acceptable credential.
     Denied(Denied),
+    /// On the operator's listener: not by the operator, or in nobody's name.
+    Unvouched(Denied),
     /// No such path.
     NotFound,
     /// No such method on this path.
@@ -75,6 +77,13 @@ impl Refusal {
                 S::UNAUTHORIZED,
                 "Unauthorized",
                 "A valid credential is required.",
+                Outcome::Unauthorized,
+            ),
+            // Not 401: the caller has shown all there is to show, to the API server.
+            Self::Unvouched(_) => (
+                S::SERVICE_UNAVAILABLE,
+                "Unvouched",
+                "Nobody who is known here vouches for the caller. Try again.",
                 Outcome::Unauthorized,
             ),
             Self::NotFound => (
@@ -191,6 +200,10 @@ pub fn refuse(refusal: Refusal, request_id: &str) -> Response<Bytes> {
         Refusal::Malformed | Refusal::Upgrade => {
             headers.insert(CONNECTION, CLOSE);
         }
+        Refusal::Unvouched(_) => {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            headers.insert(CONNECTION, CLOSE);
+        }
         Refusal::QueueTimeout | Refusal::NotReady => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
@@ -257,6 +270,11 @@ mod tests {
                 Refusal::Denied(Denied::Missing),
                 401,
                 Some((WWW_AUTHENTICATE, "Bearer")),
+            ),
+            (
+                Refusal::Unvouched(Denied::Wrong),
+                503,
+                Some((CONNECTION, "close")),
             ),
             (Refusal::NotFound, 404, None),
             (

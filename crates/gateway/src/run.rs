@@ -16,6 +16,7 @@ use tokio::{
 use crate::{
     admin::Admin,
     args::Args,
+    internal::{Internal, InternalError},
     lifecycle::Lifecycle,
     limits::Limits,
     loopback::{Exposure, gate::Gate},
@@ -86,6 +87,9 @@ pub enum RunError {
     /// The model's address cannot be written as a URI.
     #[error("the address of the model cannot be used")]
     Model(#[from] http::uri::InvalidUri),
+    /// The operator's listener cannot be set up.
+    #[error("cannot serve the operator")]
+    Internal(#[from] InternalError),
     /// A task that must outlive all others has ended.
     #[error("the task {0} ended, which it must not")]
     TaskEnded(String),
@@ -178,13 +182,19 @@ impl Parts {
         })
     }
 
-    /// Starts the server and, apart from it because it ends first, all other tasks.
+    /// Starts the servers and, apart from them because they end first, all other tasks.
     async fn start(&self, args: &Args) -> Result<(JoinHandle<()>, JoinSet<()>), RunError> {
         let listener = bind(args.listen).await?;
         let admin_listener = bind(args.admin_listen).await?;
-        let ports = [&listener, &admin_listener]
-            .map(|listener| listener.local_addr().map(|address| address.port()));
-        self.gate.owns(ports.into_iter().flatten().collect());
+        let internal = match Internal::from_args(args)? {
+            Some((address, internal)) => Some((bind(address).await?, internal)),
+            None => None,
+        };
+        let internal_listener = internal.as_ref().map(|(listener, _)| listener);
+        let ports = [&listener, &admin_listener].into_iter();
+        let ports = ports.chain(internal_listener).map(TcpListener::local_addr);
+        self.gate
+            .owns(ports.flatten().map(|address| address.port()).collect());
 
         let mut tasks = JoinSet::new();
         let gate = Arc::clone(&self.gate);
@@ -213,6 +223,7 @@ impl Parts {
         // Answers to the very end, hence with a lifecycle of its own.
         tasks.spawn(serve(
             admin_listener,
+            None,
             ADMIN_LIMITS,
             Lifecycle::default(),
             Arc::new(admin),
@@ -223,7 +234,7 @@ impl Parts {
             header_timeout: args.header_timeout_ms,
             header_bytes: usize::try_from(args.max_header_bytes).unwrap_or(usize::MAX / 2),
         };
-        let gateway = Gateway {
+        let gateway = Arc::new(Gateway {
             score_path: args.score_path.clone(),
             service: args.service.clone(),
             policy: Arc::clone(&self.policy),
@@ -231,13 +242,30 @@ impl Parts {
             limits: Limits::new(args, Arc::clone(&self.metrics)),
             model: self.model.clone(),
             reporter: Arc::clone(&self.reporter),
-        };
-        let serving = tokio::spawn(serve(
+        });
+        let lifecycle = self.reporter.lifecycle.clone();
+        if let Some((_, internal)) = &internal {
+            let (internal, namespace) = (internal.clone(), args.namespace.clone());
+            tasks.spawn(async move { internal.follow(&namespace).await });
+        }
+        let public = serve(
             listener,
+            None,
             limits,
-            self.reporter.lifecycle.clone(),
-            Arc::new(gateway),
-        ));
+            lifecycle.clone(),
+            Arc::clone(&gateway),
+        );
+        let serving = tokio::spawn(async move {
+            let internal = async {
+                match internal {
+                    Some((listener, internal)) => {
+                        internal.serve(listener, limits, lifecycle, gateway).await;
+                    }
+                    None => {}
+                }
+            };
+            tokio::join!(public, internal);
+        });
         tracing::info!(listen = %args.listen, admin = %args.admin_listen, model = %args.model, "the gateway serves");
         Ok((serving, tasks))
     }

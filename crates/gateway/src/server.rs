@@ -5,11 +5,14 @@ use std::{convert::Infallible, num::NonZeroUsize, sync::Arc, time::Duration};
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::pki_types::CertificateDer;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::sleep,
+    time::{sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use crate::{body::ReplyBody, lifecycle::Lifecycle};
@@ -19,6 +22,13 @@ const MAX_HEADERS: usize = 100;
 
 /// How long to wait when the system has no file descriptor left for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a client may take over the handshake of TLS.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// The certificates that a client has shown, among a request's extensions.
+#[derive(Clone, Debug)]
+pub struct Peer(pub Arc<[CertificateDer<'static>]>);
 
 /// What a listener allows its clients.
 #[derive(Clone, Copy, Debug)]
@@ -43,9 +53,10 @@ pub trait Handler: Send + Sync + 'static {
     fn failed(&self, error: &hyper::Error);
 }
 
-/// Serves until the lifecycle closes and the last connection has ended.
+/// Serves, over TLS if there is an acceptor, until the lifecycle closes and the last connection has ended.
 pub async fn serve<H: Handler>(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     limits: ServerLimits,
     lifecycle: Lifecycle,
     handler: Arc<H>,
@@ -70,8 +81,14 @@ pub async fn serve<H: Handler>(
             continue;
         };
         let (http, lifecycle, handler) = (http.clone(), lifecycle.clone(), Arc::clone(&handler));
+        let tls = tls.clone();
         connections.spawn(async move {
-            connection(&http, stream, &lifecycle, handler).await;
+            // Without it small answers wait for the client's acknowledgement. Fails only on a dead socket.
+            let _ = stream.set_nodelay(true);
+            match tls {
+                None => connection(&http, stream, None, &lifecycle, handler).await,
+                Some(tls) => secured(&http, &tls, stream, &lifecycle, handler).await,
+            }
             drop(place);
         });
     }
@@ -95,18 +112,43 @@ async fn accept(
     }
 }
 
-async fn connection<H: Handler>(
+async fn secured<H: Handler>(
     http: &http1::Builder,
+    tls: &TlsAcceptor,
     stream: TcpStream,
     lifecycle: &Lifecycle,
     handler: Arc<H>,
 ) {
-    // Without it small answers wait for the client's acknowledgement. Fails only on a dead socket.
-    let _ = stream.set_nodelay(true);
+    let shaken = tokio::select! {
+        shaken = timeout(HANDSHAKE, tls.accept(stream)) => shaken,
+        () = lifecycle.closing() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => {
+            let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            let shown = shown.iter().cloned().map(CertificateDer::into_owned);
+            let peer = Peer(shown.collect());
+            connection(http, stream, Some(peer), lifecycle, handler).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%error, "a client was not let in"),
+        Err(_elapsed) => tracing::debug!("a client took too long over the handshake"),
+    }
+}
+
+async fn connection<H: Handler>(
+    http: &http1::Builder,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: Option<Peer>,
+    lifecycle: &Lifecycle,
+    handler: Arc<H>,
+) {
     let service = {
         let handler = Arc::clone(&handler);
-        service_fn(move |request| {
+        service_fn(move |mut request: Request<Incoming>| {
             let handler = Arc::clone(&handler);
+            if let Some(peer) = &peer {
+                request.extensions_mut().insert(peer.clone());
+            }
             async move { Ok::<_, Infallible>(handler.handle(request).await) }
         })
     };

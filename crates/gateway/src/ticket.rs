@@ -11,13 +11,11 @@ use std::{
     time::Duration,
 };
 
-use atelier_api::gateway_policy::AuthMode;
-use http::{StatusCode, header::USER_AGENT, request::Parts};
+use http::{HeaderValue, StatusCode, header::USER_AGENT, request::Parts};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::{
-    authn,
     ids::RequestIds,
     lifecycle::Lifecycle,
     metrics::{Counted, Metrics},
@@ -75,6 +73,7 @@ impl Ticket {
             client_request_id: ids.client_request_id().map(str::to_owned),
             duration_ms: 0.0,
             auth_mode: None,
+            subject: None,
             bytes_in: 0,
             bytes_out: 0,
             model_ms: None,
@@ -111,8 +110,14 @@ impl Ticket {
     }
 
     /// Notes the mode by which the request was judged.
-    pub fn judged(&mut self, mode: AuthMode) {
-        self.edit(|record| record.auth_mode = Some(authn::mode_name(mode)));
+    pub fn judged(&mut self, mode: &'static str) {
+        self.edit(|record| record.auth_mode = Some(mode));
+    }
+
+    /// Notes who the caller is.
+    pub fn called_by(&mut self, subject: &HeaderValue) {
+        let subject = String::from_utf8_lossy(subject.as_bytes()).into_owned();
+        self.edit(|record| record.subject = Some(subject));
     }
 
     /// Notes that the request's turn came.

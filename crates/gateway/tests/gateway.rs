@@ -13,10 +13,14 @@ mod framing;
 mod harness;
 #[path = "gateway/http.rs"]
 mod http_client;
+#[path = "gateway/internal.rs"]
+mod internal;
 #[path = "gateway/limits.rs"]
 mod limits;
 #[path = "gateway/models.rs"]
 mod models;
+#[path = "gateway/pki.rs"]
+mod pki;
 #[path = "gateway/policy.rs"]
 mod policy;
 #[path = "gateway/records.rs"]

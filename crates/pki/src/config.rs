@@ -1,11 +1,14 @@
 //! What is to be kept, and for how long.
 
+use std::fmt::{self, Debug, Formatter};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::PeriodsError;
+use crate::issuer::Issuer;
 use crate::target::Target;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -22,8 +25,25 @@ pub struct Config {
     pub leaves: Vec<Leaf>,
     /// Who is told which authorities to trust, besides the readers of the certificates' Secrets.
     pub targets: Vec<Target>,
+    /// The certificates that others keep, by the same authority.
+    pub elsewhere: Option<Elsewhere>,
     /// How long everything lives.
     pub periods: Periods,
+}
+
+/// Certificates that others keep, by the same authority: a rotation waits for them as well.
+#[derive(Clone)]
+pub struct Elsewhere {
+    /// What signs them. Is told of every change of the authorities.
+    pub issuer: Arc<Issuer>,
+    /// Whether all of them that exist are [`Issuer::is_current`]. Asked often, so it may ask nobody itself.
+    pub all_current: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl Debug for Elsewhere {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Elsewhere").finish_non_exhaustive()
+    }
 }
 
 /// A certificate to be kept.

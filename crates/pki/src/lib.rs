@@ -2,15 +2,18 @@
 //!
 //! Two halves that share nothing but Secrets. The leading replica runs [`run`], which keeps the authority, the
 //! certificates and every `caBundle` as they should be. Every replica, and every other process, reads by
-//! [`Reloading`]. Where something else keeps the Secrets, only the second half is used. See
+//! [`Reloading`]. Where something else keeps the Secrets, only the second half is used. Certificates in other
+//! namespaces, as many as there are, are kept by whoever keeps the rest there: what they need is an [`Issuer`]. See
 //! `docs/design/certificates.md`.
 
 mod authority;
 mod backoff;
 mod config;
 mod error;
+mod issuer;
 mod leaf;
 mod life;
+mod note;
 pub mod plan;
 mod reloading;
 mod run;
@@ -20,9 +23,11 @@ mod tls;
 mod verify;
 mod watch;
 
-pub use config::{Config, Leaf, Periods, Purpose};
+pub use config::{Config, Elsewhere, Leaf, Periods, Purpose};
 pub use error::{Error, PeriodsError};
+pub use issuer::Issuer;
 pub use life::Life;
+pub use note::{NOTE, Note};
 pub use reloading::Reloading;
 pub use run::run;
 pub use target::{Target, TargetKind};

@@ -22,6 +22,8 @@ pub struct State {
     pub leaves: Vec<LeafState>,
     /// Who is told whom to trust, in the order of the configuration.
     pub targets: Vec<TargetState>,
+    /// Whether a certificate that others keep is of another authority, or has others beside it.
+    pub waits_for_others: bool,
     /// For how long everything has been [`settled`] with these authorities, by a clock that nobody can set.
     pub settled_for: Duration,
 }
@@ -98,7 +100,7 @@ pub enum Step {
 pub fn settled(state: &State) -> bool {
     let leaf = |leaf: &LeafState| matches!(leaf, LeafState::Good { told: true, .. });
     let target = |t: &TargetState| matches!(t, TargetState::Told | TargetState::Absent);
-    state.leaves.iter().all(leaf) && state.targets.iter().all(target)
+    state.leaves.iter().all(leaf) && state.targets.iter().all(target) && !state.waits_for_others
 }
 
 /// Decides. One step at a time: after each the world is looked at again.

@@ -1,5 +1,6 @@
 //! The reading side: a certificate, its key and whom to trust, always as the Secret has them.
 
+mod named;
 mod traits;
 
 use std::fmt::{self, Debug, Formatter};
@@ -21,6 +22,7 @@ use tracing::{info, warn};
 use crate::error::Error;
 use crate::leaf::{BUNDLE, CERTIFICATE, KEY, entry};
 use crate::verify;
+use named::Named;
 
 /// What a Secret of a certificate holds, for as long as [`Reloading::follow`] runs always the latest that is usable.
 /// Every handshake uses what is there when it begins; connections that stand are left alone.
@@ -125,6 +127,14 @@ impl Reloading {
     /// Verifies clients by `ca.crt`. A client without a certificate is refused.
     pub fn client_verifier(self: &Arc<Self>) -> Arc<dyn ClientCertVerifier> {
         self.clone()
+    }
+
+    /// The same, and of the clients only that of this DNS name: others have certificates of the same authority.
+    pub fn client_verifier_for(
+        self: &Arc<Self>,
+        name: &str,
+    ) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+        Named::new(self.client_verifier(), name).map(|named| Arc::new(named) as _)
     }
 
     fn pair(&self) -> Option<Arc<CertifiedKey>> {

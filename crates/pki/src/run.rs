@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::backoff::{Doubling, Pace};
-use crate::config::Config;
+use crate::config::{Config, Elsewhere};
 use crate::error::{Error, PeriodsError};
 use crate::plan::{Step, plan};
 use keeper::Keeper;
@@ -50,10 +50,19 @@ where
             biased;
             () = stop.cancelled() => break,
             Some((slot, object)) = changes.next() => keeper.see(slot, object),
+            () = written_elsewhere(keeper.config.elsewhere.as_ref()) => {}
             () = tokio::time::sleep(nap) => {}
         }
     }
     Ok(())
+}
+
+/// Completes when a certificate that others keep was written.
+async fn written_elsewhere(others: Option<&Elsewhere>) {
+    match others {
+        Some(others) => others.issuer.written_by_others().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn watches(

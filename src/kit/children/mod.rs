@@ -197,6 +197,14 @@ impl Children {
             .collect()
     }
 
+    /// Whether all Secrets of all namespaces that are there to stay pass a test.
+    pub fn all_secrets(&self, test: impl Fn(&str, &Seen, &SecretView) -> bool) -> bool {
+        let inner = self.read();
+        let all = inner.namespaces.values().flatten();
+        all.filter(|(_, seen)| !seen.deleting)
+            .all(|((_, name), seen)| seen.secret().is_none_or(|view| test(name, seen, view)))
+    }
+
     /// The children that an owner controls.
     pub fn owned_by(&self, namespace: &str, uid: &str) -> Vec<(ChildKey, Seen)> {
         self.select(namespace, |_, seen| {

@@ -18,7 +18,9 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{ADMIN_PORT, GATEWAY_PORT, gateway_secret_name};
+use super::{
+    ADMIN_PORT, GATEWAY_PORT, INTERNAL_PORT, certificate_secret_name, gateway_secret_name,
+};
 use crate::ctx::Settings;
 use crate::kit::Error;
 use crate::kit::child::{ChildKind, Desired};
@@ -104,7 +106,7 @@ fn gateway(service: &WebService, parent: &Parent, settings: &Settings, drain_ms:
         &settings.gateway_image,
         Some(&settings.pull_policy),
     );
-    container.args = Some(vec![
+    let mut args = vec![
         format!("--listen=0.0.0.0:{GATEWAY_PORT}"),
         format!("--admin-listen=0.0.0.0:{ADMIN_PORT}"),
         format!("--model=127.0.0.1:{}", spec.port),
@@ -123,12 +125,25 @@ fn gateway(service: &WebService, parent: &Parent, settings: &Settings, drain_ms:
         format!("--max-body-bytes={}", limits.max_body_bytes),
         format!("--drain-delay-ms={DRAIN_DELAY_MS}"),
         format!("--drain-timeout-ms={drain_ms}"),
-    ]);
+    ];
+    let mut ports = vec![port("http", GATEWAY_PORT), port("admin", ADMIN_PORT)];
+    if let Some(client) = &settings.gateway_client {
+        args.extend([
+            format!("--internal-listen=0.0.0.0:{INTERNAL_PORT}"),
+            format!(
+                "--internal-secret={}",
+                certificate_secret_name(&parent.name)
+            ),
+            format!("--internal-client={client}"),
+        ]);
+        ports.push(port("internal", INTERNAL_PORT));
+    }
+    container.args = Some(args);
     container.env = Some(vec![
         from_field("POD_NAME", "metadata.name"),
         from_field("POD_NAMESPACE", "metadata.namespace"),
     ]);
-    container.ports = Some(vec![port("http", GATEWAY_PORT), port("admin", ADMIN_PORT)]);
+    container.ports = Some(ports);
     container.resources = Some(resources(("20m", "16Mi"), "64Mi"));
     container.security_context = Some(pods::container_security(true));
     container.readiness_probe = Some(probe("/readyz", 0, 1, 3));

@@ -59,6 +59,13 @@ impl FrontProxy {
             .flatten()
     }
 
+    /// Takes out of a header all that a front proxy says in it.
+    pub(crate) fn strip(&self, headers: &mut HeaderMap) {
+        if let Some(trust) = self.trust.load().as_ref() {
+            trust.headers.remove_from(headers);
+        }
+    }
+
     fn set(&self, trust: Trust) {
         self.trust.store(Some(Arc::new(trust)));
         self.known.cancel();

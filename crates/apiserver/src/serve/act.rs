@@ -26,12 +26,14 @@ impl App {
         &self,
         chain: &[CertificateDer<'static>],
         path: &str,
-        request: Request<Body>,
+        mut request: Request<Body>,
     ) -> Response<Body> {
         // First of all: whatever else is wrong is told only to whom the API server let through.
         let Some(caller) = self.front_proxy.caller(chain, request.headers()) else {
             return reply::refuse(&Refusal::new(Reason::Unauthorized, "Unauthorized"));
         };
+        // An action that passes headers on must not pass these on.
+        self.front_proxy.strip(request.headers_mut());
         let audit_id = request.headers().get(AUDIT_ID).cloned();
         let mut response = self.known(caller, path, request).await;
         if let Some(id) = audit_id {

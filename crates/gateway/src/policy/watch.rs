@@ -44,8 +44,9 @@ pub struct WatchTarget {
     pub secret: String,
 }
 
+/// Why the API server cannot be asked.
 #[derive(Debug, Error)]
-enum WatchError {
+pub(crate) enum WatchError {
     #[error("no ServiceAccount is mounted: {0}")]
     InCluster(#[from] kube::config::InClusterError),
     #[error("no client can be built: {0}")]
@@ -56,7 +57,7 @@ enum WatchError {
 pub async fn watch(target: &WatchTarget, store: &Store) {
     let mut backoff = Capped::default();
     loop {
-        match client() {
+        match client(READ_TIMEOUT) {
             Ok(client) => follow(client, target, store).await,
             Err(error) => {
                 let error = chain(&error);
@@ -72,11 +73,12 @@ pub async fn watch(target: &WatchTarget, store: &Store) {
     }
 }
 
-fn client() -> Result<Client, WatchError> {
+/// The way to the API server. `read_timeout` is longer than the server leaves a watch open.
+pub(crate) fn client(read_timeout: Duration) -> Result<Client, WatchError> {
     // The pod's ServiceAccount, and nothing inferred: a stray kubeconfig must not redirect the gateway.
     let mut config = Config::incluster()?;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
-    config.read_timeout = Some(READ_TIMEOUT);
+    config.read_timeout = Some(read_timeout);
     // The watch has its own pauses; the client's would hide an outage for minutes.
     config.default_retry = false;
     Ok(Client::try_from(config)?)

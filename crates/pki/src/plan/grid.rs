@@ -30,11 +30,12 @@ fn no_state_is_a_dead_end() {
         for next in lives {
             for leaf in leaves {
                 for target in targets {
-                    for bits in 0..8 {
+                    for bits in 0..16 {
                         for second in [10, 999, 1000, 1050, 1800, 2000, 2001] {
                             let state = State {
                                 damaged: bits & 1 > 0,
                                 previous: bits & 2 > 0,
+                                waits_for_others: bits & 8 > 0,
                                 settled_for: if bits & 4 > 0 { LONG } else { SHORT },
                                 current,
                                 next,
@@ -49,7 +50,7 @@ fn no_state_is_a_dead_end() {
             }
         }
     }
-    assert_eq!(count, 5 * 5 * 7 * 4 * 8 * 7);
+    assert_eq!(count, 5 * 5 * 7 * 4 * 16 * 7);
 }
 
 fn is_allowed(state: &State, second: i64) {

@@ -102,6 +102,11 @@ fn whoever_does_not_know_yet_holds_the_rotation_up() {
         state.targets.extend(target);
         decide(&state, 1100)
     };
+    let mut others = state.clone();
+    others.waits_for_others = true;
+    assert!(matches!(decide(&others, 1100), Step::Nothing { .. }));
+    // Not for ever: the authority is about to expire.
+    assert_eq!(decide(&others, 1701), Step::Promote);
     assert_eq!(with(None, Some(TargetState::Absent)), Step::Promote);
     let untold = with(None, Some(TargetState::Untold));
     assert_eq!(untold, Step::Tell(Place::Target(1)));

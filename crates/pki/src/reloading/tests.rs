@@ -74,3 +74,48 @@ fn without_authorities_nobody_is_trusted() {
     let pair = reloading.pair().unwrap();
     assert!(!accepts(&reloading, &pair));
 }
+
+/// What two readers hold whose Secrets are of one authority: a server, and a client of each name.
+fn of_one_authority(clients: [&str; 2]) -> (Arc<Reloading>, [Arc<CertifiedKey>; 2]) {
+    let (now, periods) = (Timestamp::now(), Periods::default());
+    let authority = Authority::make(now, &periods).unwrap();
+    let reader = |name: &str, purpose| {
+        let leaf = Leaf {
+            secret_name: "a".into(),
+            common_name: name.into(),
+            dns_names: vec![name.into()],
+            ips: Vec::new(),
+            purpose,
+        };
+        let issued = authority.issue(&leaf, now, &periods).unwrap();
+        let bundle = authority.certificate.clone();
+        let reloading = Reloading::new("a");
+        reloading.offer(&with_certificate(None, &leaf, issued, bundle).unwrap());
+        reloading
+    };
+    let pair = |name| reader(name, Purpose::Client).pair().unwrap();
+    (reader("a.b.svc", Purpose::Server), clients.map(pair))
+}
+
+#[test]
+fn of_the_clients_of_one_authority_only_the_one_of_the_name_is_let_in() {
+    let (server, [named, other]) = of_one_authority(["operator.b.svc", "other.b.svc"]);
+    let verifier = server.client_verifier_for("operator.b.svc").unwrap();
+    let accepts = |pair: &CertifiedKey| {
+        let now = UnixTime::now();
+        verifier.verify_client_cert(&pair.cert[0], &[], now).is_ok()
+    };
+    assert!(accepts(&named) && !accepts(&other));
+    // A server's certificate is none of a client, whatever its name.
+    let (of_server, _) = of_one_authority(["x.b.svc", "y.b.svc"]);
+    let verifier = of_server.client_verifier_for("a.b.svc").unwrap();
+    let shown = of_server.pair().unwrap();
+    let now = UnixTime::now();
+    assert!(
+        verifier
+            .verify_client_cert(&shown.cert[0], &[], now)
+            .is_err()
+    );
+    assert!(server.client_verifier_for("not a name").is_err());
+    assert!(server.client_verifier_for("10.0.0.1").is_err());
+}

@@ -30,6 +30,8 @@ pub struct Keeper {
     blocked: HashMap<Slot, Blocked>,
     /// Since when all has been well with these authorities.
     settled: Option<(Instant, Authorities)>,
+    /// How often others have put something right, when it was last counted.
+    repairs: u64,
 }
 
 impl Keeper {
@@ -43,6 +45,7 @@ impl Keeper {
             authorities: Authorities::default(),
             troubles: Vec::new(),
             settled: None,
+            repairs: 0,
         }
     }
 
@@ -82,6 +85,9 @@ impl Keeper {
                 Some(secret) => Authorities::read(&secret),
                 None => Default::default(),
             };
+            if let Some(others) = &self.config.elsewhere {
+                others.issuer.follow(&self.authorities);
+            }
         }
     }
 
@@ -143,8 +149,17 @@ impl Keeper {
             next: life(&self.authorities.next),
             leaves: leaves.map(|leaf| self.leaf(leaf, now, instant)).collect(),
             targets: targets.map(|target| self.target(target, instant)).collect(),
+            waits_for_others: false,
             settled_for: Duration::ZERO,
         };
+        if let Some(others) = &self.config.elsewhere {
+            state.waits_for_others = !(others.all_current)();
+            // Somebody may have read what was wrong meanwhile.
+            let repairs = others.issuer.repairs();
+            if std::mem::replace(&mut self.repairs, repairs) != repairs {
+                self.settled = None;
+            }
+        }
         if !settled(&state) {
             self.settled = None;
         } else if self

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use rustls::sign::CertifiedKey;
 
-use super::world::{PERIODS, World};
+use super::world::{PERIODS, World, wish_elsewhere};
 use super::*;
 use crate::verify;
 
@@ -32,10 +32,20 @@ impl<T> Window<T> {
 }
 
 /// Goes through `seconds`, in each of which at most one write is done. Returns how many steps there were of each kind.
+/// Others look at what they keep as often as they like.
 fn simulate(seconds: u64, disturb: impl Fn(&mut World, u64)) -> (usize, usize, usize) {
-    let mut world = World::new();
+    simulate_from(World::new(), seconds, disturb)
+}
+
+fn simulate_from(
+    mut world: World,
+    seconds: u64,
+    disturb: impl Fn(&mut World, u64),
+) -> (usize, usize, usize) {
     world.settle();
-    let mut shown: [Window<CertifiedKey>; 2] = [Window::new(), Window::new()];
+    let mut wishes = world.keeper.config.leaves.clone();
+    wishes.extend((0..2).map(wish_elsewhere));
+    let mut shown: Vec<Window<CertifiedKey>> = wishes.iter().map(|_| Window::new()).collect();
     let mut read = Window::new();
     let (mut made, mut promoted, mut dropped, mut wider) = (0, 0, 0, 0);
     for second in 0..seconds {
@@ -50,15 +60,23 @@ fn simulate(seconds: u64, disturb: impl Fn(&mut World, u64)) -> (usize, usize, u
             _ => {}
         }
         world.now = now;
-        for (leaf, window) in shown.iter_mut().enumerate() {
-            let (raw, pair) = world.shown(leaf);
-            window.read(second, raw, || pair);
+        // One of those who keep others is slower than the overlap.
+        for (which, every) in [3, 11].into_iter().enumerate() {
+            if second.is_multiple_of(every) {
+                world.look_elsewhere(which);
+            }
+        }
+        let here = (0..2).map(|leaf| Some(world.shown(leaf)));
+        let elsewhere = (0..2).map(|which| world.shown_elsewhere(which));
+        for (seen, window) in here.chain(elsewhere).zip(&mut shown) {
+            if let Some((raw, pair)) = seen {
+                window.read(second, raw, || pair);
+            }
         }
         for bundle in world.bundles() {
             read.read(second, bundle.clone(), || verify::roots(&bundle).unwrap());
         }
-        for (leaf, window) in shown.iter().enumerate() {
-            let wish = &world.keeper.config.leaves[leaf];
+        for (wish, window) in wishes.iter().zip(&shown) {
             for (_, _, pair) in &window.held {
                 for (_, _, roots) in &read.held {
                     wider += usize::from(window.held.len() * read.held.len() > 1);
@@ -79,6 +97,17 @@ async fn nobody_is_refused_in_forty_rotations() {
     let (made, promoted, dropped) = simulate(2450, |_, _| {});
     assert!((38..=41).contains(&promoted), "{promoted}");
     assert!(made - promoted <= 1 && promoted - dropped <= 1);
+}
+
+/// The same without the wait: the window is wide enough to see that it is needed.
+#[tokio::test]
+#[should_panic(expected = "UnknownIssuer")]
+async fn somebody_is_refused_if_nobody_waits_for_those_that_others_keep() {
+    let mut world = World::new();
+    if let Some(others) = &mut world.keeper.config.elsewhere {
+        others.all_current = std::sync::Arc::new(|| true);
+    }
+    simulate_from(world, 2450, |_, _| {});
 }
 
 #[tokio::test]

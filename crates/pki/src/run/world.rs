@@ -1,5 +1,7 @@
 //! A cluster of one map, in which steps are taken as they are in a real one, and time passes as it is told to.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kube::api::DynamicObject;
@@ -8,8 +10,10 @@ use serde_json::{Value, json};
 
 use super::act::Write;
 use super::*;
-use crate::config::{Leaf, Periods, Purpose};
+use crate::config::{Elsewhere, Leaf, Periods, Purpose};
+use crate::issuer::Issuer;
 use crate::leaf::{BUNDLE, CERTIFICATE, KEY, entry};
+use crate::note::{NOTE, Note};
 use crate::run::objects::{Slot, untyped};
 use crate::target::{Target, TargetKind};
 use crate::verify;
@@ -22,8 +26,14 @@ pub const PERIODS: Periods = Periods {
     backdate: Duration::from_secs(5),
 };
 
+/// The Secret of a certificate that others keep.
+pub type Kept = Option<BTreeMap<&'static str, Vec<u8>>>;
+
 pub struct World {
     pub keeper: Keeper,
+    /// What signs for others, and what they keep.
+    pub issuer: Arc<Issuer>,
+    pub elsewhere: Arc<Mutex<[Kept; 2]>>,
     /// The time of day.
     pub now: Timestamp,
     /// The time that nobody can set.
@@ -32,14 +42,15 @@ pub struct World {
 }
 
 impl World {
-    /// Two certificates, a target, and nothing made yet.
+    /// Two certificates and two that others keep, a target, and nothing made yet.
     pub fn new() -> Self {
-        let leaf = |name: &str, purpose| Leaf {
-            secret_name: name.into(),
-            common_name: name.into(),
-            dns_names: vec![format!("{name}.b.svc")],
-            ips: Vec::new(),
-            purpose,
+        let issuer = Issuer::new(PERIODS);
+        let elsewhere: Arc<Mutex<[Kept; 2]>> = Arc::default();
+        let (judge, kept) = (issuer.clone(), elsewhere.clone());
+        let all_current = move || {
+            let kept = kept.lock().unwrap();
+            let notes = kept.iter().flatten().map(note_of);
+            notes.into_iter().all(|note| judge.is_current(&note))
         };
         let config = Config {
             namespace: "b".into(),
@@ -49,6 +60,10 @@ impl World {
                 leaf("asking", Purpose::Client),
             ],
             targets: vec![Target::new(TargetKind::ApiService, "v1.c")],
+            elsewhere: Some(Elsewhere {
+                issuer: issuer.clone(),
+                all_current: Arc::new(all_current),
+            }),
             periods: PERIODS,
         };
         config.periods.check().unwrap();
@@ -61,6 +76,8 @@ impl World {
         }
         let mut world = Self {
             keeper,
+            issuer,
+            elsewhere,
             now: Timestamp::from_second(1_800_000_000).unwrap(),
             instant: Instant::now(),
             version: 0,
@@ -70,6 +87,19 @@ impl World {
             json!({"metadata": {"name": "v1.c"}, "spec": {}}),
         );
         world
+    }
+
+    /// What those who keep certificates elsewhere do when they come to look: make it anew unless it is right.
+    pub fn look_elsewhere(&mut self, which: usize) {
+        let mut all = self.elsewhere.lock().unwrap();
+        let wish = wish_elsewhere(which);
+        let note = all[which].as_ref().map(note_of);
+        let right = |note: &Note| self.issuer.judge(note, &wish, self.now).is_some();
+        if self.issuer.is_ready() && !note.as_ref().is_some_and(right) {
+            let old = note.is_some_and(|note| !self.issuer.is_current(&note));
+            all[which] = Some(self.issuer.issue(&wish, self.now).unwrap());
+            self.issuer.wrote(old);
+        }
     }
 
     pub fn pass(&mut self, time: Duration) {
@@ -139,6 +169,14 @@ impl World {
         (part(CERTIFICATE).to_vec(), pair)
     }
 
+    /// The same of one that others keep.
+    pub fn shown_elsewhere(&self, which: usize) -> Option<(Vec<u8>, CertifiedKey)> {
+        let all = self.elsewhere.lock().unwrap();
+        let data = all[which].as_ref()?;
+        let pair = verify::pair(&data[CERTIFICATE], &data[KEY]).unwrap();
+        Some((data[CERTIFICATE].clone(), pair))
+    }
+
     /// All bundles that are read by somebody at this moment.
     pub fn bundles(&self) -> Vec<Vec<u8>> {
         let bundle = |leaf: usize| {
@@ -149,7 +187,10 @@ impl World {
         let target = serde_json::from_value::<k8s_openapi::ByteString>(
             target.data["spec"]["caBundle"].clone(),
         );
-        vec![bundle(0), bundle(1), target.unwrap().0]
+        let all = self.elsewhere.lock().unwrap();
+        let elsewhere = all.iter().flatten().map(|data| data[BUNDLE].clone());
+        let here = [bundle(0), bundle(1), target.unwrap().0];
+        here.into_iter().chain(elsewhere).collect()
     }
 
     /// Fails unless everybody who reads now accepts everybody who shows now.
@@ -163,4 +204,23 @@ impl World {
             }
         }
     }
+}
+
+fn leaf(name: &str, purpose: Purpose) -> Leaf {
+    Leaf {
+        secret_name: name.into(),
+        common_name: name.into(),
+        dns_names: vec![format!("{name}.b.svc")],
+        ips: Vec::new(),
+        purpose,
+    }
+}
+
+/// What one is asked for that others keep.
+pub fn wish_elsewhere(which: usize) -> Leaf {
+    leaf(["one", "other"][which], Purpose::Server)
+}
+
+fn note_of(data: &BTreeMap<&'static str, Vec<u8>>) -> Note {
+    Note::read(&data[NOTE]).unwrap()
 }

@@ -130,6 +130,7 @@ impl Bench {
                 leaf(ASKING, Purpose::Client),
             ],
             targets: vec![target],
+            elsewhere: None,
             periods,
         }
     }
