@@ -89,7 +89,7 @@ mod tests {
             let all = leaves(kind).unwrap();
             all.iter().map(|leaf| leaf.place.to_string()).collect()
         };
-        assert_eq!(names("Workspace"), ["location"]);
+        assert_eq!(names("Workspace"), ["location", "resyncKeys"]);
         assert_eq!(
             names("RoleAssignment"),
             [
