@@ -11,6 +11,8 @@ mod identity;
 mod keys;
 #[path = "actions/outage.rs"]
 mod outage;
+#[path = "actions/rotation.rs"]
+mod rotation;
 #[path = "actions/runs.rs"]
 mod runs;
 #[path = "actions/score.rs"]

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use atelier_api::WebService;
+use atelier_testkit::audit::Audit;
+use atelier_testkit::cluster::OPERATOR;
 use atelier_testkit::load::Load;
 use atelier_testkit::manifest::service;
 use atelier_testkit::namespace::SLOW;
@@ -88,12 +90,21 @@ async fn a_reader_scores_in_every_class_and_mode_and_sees_no_key() {
             (&headers["x-trace"], &headers["x-request-id"]),
             (&json!("t-1"), &json!("r-1"))
         );
-        for hidden in ["authorization", "x-remote-user", "x-remote-group", "impersonate-user"] {
+        for hidden in [
+            "authorization",
+            "x-remote-user",
+            "x-remote-group",
+            "impersonate-user",
+        ] {
             assert!(headers.get(hidden).is_none(), "{headers}");
         }
         let record = recorded(&namespace, name, "r-1");
         assert_eq!(
-            (&record["subject"], &record["authMode"], &record["StatusCode"]),
+            (
+                &record["subject"],
+                &record["authMode"],
+                &record["StatusCode"]
+            ),
             (&json!(READER), &json!("Action"), &json!(200)),
         );
     }
@@ -113,9 +124,13 @@ fn recorded(namespace: &TestNamespace, service: &str, id: &str) -> Value {
     let args = ["-n", &namespace.name, "logs", &deployment, "-c", "gateway"];
     let (ok, log) = namespace.cluster.kubectl(&args, "");
     assert!(ok, "{log}");
-    let records = log.lines().filter_map(|line| serde_json::from_str(line).ok());
+    let records = log
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
     let mut records = records.filter(|record: &Value| record["RequestId"] == id);
-    records.next().unwrap_or_else(|| panic!("no record of {id}"))
+    records
+        .next()
+        .unwrap_or_else(|| panic!("no record of {id}"))
 }
 
 #[tokio::test]
@@ -153,7 +168,11 @@ async fn nobody_but_the_operator_comes_in_by_the_operators_way() {
     serving(&namespace, "model", json!({"class": "Instance"})).await;
     let front = namespace.api::<Service>().get("model").await.unwrap();
     let address = front.spec.unwrap().cluster_ip.unwrap();
-    let certificate = namespace.api::<Secret>().get("model-gateway-tls").await.unwrap();
+    let certificate = namespace
+        .api::<Secret>()
+        .get("model-gateway-tls")
+        .await
+        .unwrap();
     let folder = std::env::temp_dir().join(format!("atelier-{}", namespace.name));
     std::fs::create_dir_all(&folder).unwrap();
     for (name, bytes) in certificate.data.unwrap() {
@@ -164,7 +183,15 @@ async fn nobody_but_the_operator_comes_in_by_the_operators_way() {
         let resolve = format!("model.{}.svc:8443:{address}", namespace.name);
         let url = format!("https://model.{}.svc:8443/score", namespace.name);
         curl.current_dir(&folder)
-            .args(["-sS", "--max-time", "10", "--cacert", "ca.crt", "--resolve", &resolve])
+            .args([
+                "-sS",
+                "--max-time",
+                "10",
+                "--cacert",
+                "ca.crt",
+                "--resolve",
+                &resolve,
+            ])
             .args(["-H", "x-atelier-subject: root", "-d", "{}"])
             .args(more)
             .arg(url);
@@ -189,10 +216,23 @@ async fn the_public_way_goes_on_while_the_operator_starts_anew_and_so_does_this_
     let address = front.spec.unwrap().cluster_ip.unwrap();
     let load = Load::start(&format!("http://{address}/score"), None, "{}", 2);
     let alone = operator::alone().await;
-    let restart = ["-n", "atelier-system", "rollout", "restart", "deployment/atelier-operator"];
+    let audit = Audit::from_now(&namespace.cluster);
+    let restart = [
+        "-n",
+        "atelier-system",
+        "rollout",
+        "restart",
+        "deployment/atelier-operator",
+    ];
     let (ok, said) = namespace.cluster.kubectl(&restart, "");
     assert!(ok, "{said}");
-    let status = ["-n", "atelier-system", "rollout", "status", "deployment/atelier-operator"];
+    let status = [
+        "-n",
+        "atelier-system",
+        "rollout",
+        "status",
+        "deployment/atelier-operator",
+    ];
     let (ok, said) = namespace.cluster.kubectl(&status, "");
     assert!(ok, "{said}");
     operator::all_ready(&namespace.cluster).await;
@@ -200,6 +240,15 @@ async fn the_public_way_goes_on_while_the_operator_starts_anew_and_so_does_this_
         score(&namespace, CONTRIBUTOR, "model", "{}").map(drop)
     })
     .await;
+    // Who leads now has looked at everything: it wrote nothing, and read no Secret to know that all is well.
+    let said = audit.entries(|entry| {
+        entry.user == OPERATOR
+            && entry.namespace == namespace.name
+            && !matches!(entry.verb.as_str(), "list" | "watch")
+            && !(entry.resource == "webservices" && entry.verb == "get")
+            && !entry.resource.starts_with("leases")
+    });
+    assert!(said.is_empty(), "{said:?}");
     drop(alone);
     let counts = load.stop().await;
     assert!(counts.len() == 1 && counts["200"] > 10, "{counts:?}");

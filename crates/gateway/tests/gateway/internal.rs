@@ -181,7 +181,10 @@ fn only_the_operator_comes_in_and_says_in_whose_name() {
 
         let answer = inner.ask(&operator, Some(&operator), as_rita("12")).await;
         let answer = answer.expect("an answer");
-        assert_eq!((answer.status.as_u16(), &answer.headers["x-request-id"]), (200, &"r-1".parse().expect("a value")));
+        assert_eq!(
+            (answer.status.as_u16(), &answer.headers["x-request-id"]),
+            (200, &"r-1".parse().expect("a value"))
+        );
         assert_eq!(told(&answer.json()), ["rita"]);
         let record = inner.record().await;
         assert_eq!(
@@ -210,14 +213,23 @@ fn a_connection_does_not_outlive_the_trust_in_it() {
         let inner = Inner::start(&[]).await;
         inner.certificate.offer(&ca.server(&[&ca]));
         let operator = reading(&ca.client(OPERATOR, &[&ca]));
-        let mut connection = inner.connect(&operator, Some(&operator)).await.expect("let in");
+        let mut connection = inner
+            .connect(&operator, Some(&operator))
+            .await
+            .expect("let in");
         let mut ask = async || send(&mut connection, as_rita("")).await.expect("an answer");
         assert_eq!(ask().await.status, 200);
         inner.certificate.offer(&next.server(&[&ca, &next]));
         assert_eq!(ask().await.status, 200);
         inner.certificate.offer(&next.server(&[&next]));
         let refused = ask().await;
-        assert_eq!((refused.status.as_u16(), refused.headers["connection"].as_bytes()), (503, &b"close"[..]));
+        assert_eq!(
+            (
+                refused.status.as_u16(),
+                refused.headers["connection"].as_bytes()
+            ),
+            (503, &b"close"[..])
+        );
     });
 }
 
@@ -229,7 +241,10 @@ fn authorities_come_and_go_and_no_request_fails() {
         let mut now = Ca::new("0");
         inner.certificate.offer(&now.server(&[&now]));
         let operator = reading(&now.client(OPERATOR, &[&now]));
-        let mut kept = inner.connect(&operator, Some(&operator)).await.expect("let in");
+        let mut kept = inner
+            .connect(&operator, Some(&operator))
+            .await
+            .expect("let in");
         let mut requests = 0;
         for n in 1..=100 {
             let next = Ca::new(&n.to_string());
@@ -258,7 +273,9 @@ fn authorities_come_and_go_and_no_request_fails() {
             }
             now = next;
         }
-        println!("100 authorities, {requests} handshakes and 300 requests on kept connections: none failed");
+        println!(
+            "100 authorities, {requests} handshakes and 300 requests on kept connections: none failed"
+        );
     });
 }
 
@@ -282,12 +299,17 @@ fn the_public_way_believes_no_name_and_needs_no_certificate() {
         assert_eq!(answer.status, 200);
         assert!(told(&seen.requests()[0]).is_empty());
         let record = gateway.record("RequestId", "p-1").await;
-        assert_eq!((&record["authMode"], &record["subject"]), (&"None".into(), &Value::Null));
+        assert_eq!(
+            (&record["authMode"], &record["subject"]),
+            (&"None".into(), &Value::Null)
+        );
         // Its own way in listens, and lets nobody in.
         let ca = Ca::new("any");
         let reader = reading(&ca.client(OPERATOR, &[&ca]));
         let config = client_config(&reader, Some(&reader)).expect("TLS");
-        let stream = TcpStream::connect("127.0.0.1:8443").await.expect("it listens");
+        let stream = TcpStream::connect("127.0.0.1:8443")
+            .await
+            .expect("it listens");
         let name = ServerName::try_from(SERVER).expect("a name");
         let shaken = TlsConnector::from(Arc::new(config)).connect(name, stream);
         let shaken = tokio::time::timeout(Duration::from_secs(5), shaken).await;
