@@ -13,6 +13,8 @@ mod keys;
 mod outage;
 #[path = "actions/resync.rs"]
 mod resync;
+#[path = "actions/rotation.rs"]
+mod rotation;
 #[path = "actions/runs.rs"]
 mod runs;
 #[path = "actions/score.rs"]

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use atelier_api::WebService;
+use atelier_testkit::audit::Audit;
+use atelier_testkit::cluster::OPERATOR;
 use atelier_testkit::load::Load;
 use atelier_testkit::manifest::service;
 use atelier_testkit::namespace::SLOW;
@@ -214,6 +216,7 @@ async fn the_public_way_goes_on_while_the_operator_starts_anew_and_so_does_this_
     let address = front.spec.unwrap().cluster_ip.unwrap();
     let load = Load::start(&format!("http://{address}/score"), None, "{}", 2);
     let alone = operator::alone().await;
+    let audit = Audit::from_now(&namespace.cluster);
     let restart = [
         "-n",
         "atelier-system",
@@ -237,6 +240,15 @@ async fn the_public_way_goes_on_while_the_operator_starts_anew_and_so_does_this_
         score(&namespace, CONTRIBUTOR, "model", "{}").map(drop)
     })
     .await;
+    // Who leads now has looked at everything: it wrote nothing, and read no Secret to know that all is well.
+    let said = audit.entries(|entry| {
+        entry.user == OPERATOR
+            && entry.namespace == namespace.name
+            && !matches!(entry.verb.as_str(), "list" | "watch")
+            && !(entry.resource == "webservices" && entry.verb == "get")
+            && !entry.resource.starts_with("leases")
+    });
+    assert!(said.is_empty(), "{said:?}");
     drop(alone);
     let counts = load.stop().await;
     assert!(counts.len() == 1 && counts["200"] > 10, "{counts:?}");
