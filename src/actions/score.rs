@@ -6,7 +6,7 @@
 mod headers;
 
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use atelier_api::WebService;
@@ -38,32 +38,58 @@ const SUBJECT: &str = "x-atelier-subject";
 
 /// The way to gateways: TLS both ways, with what the installation's authority has signed at that moment.
 #[derive(Clone)]
-pub struct Gateways {
+pub struct Gateways(Arc<Shared>);
+
+struct Shared {
     certificate: Arc<Reloading>,
-    client: Client<HttpsConnector<HttpConnector>, Body>,
+    /// Connections to gateways, and of which generation the certificate was when the first of them was opened.
+    pool: Mutex<(u64, Pool)>,
 }
+
+type Pool = Client<HttpsConnector<HttpConnector>, Body>;
 
 impl Gateways {
     /// Opens no connection yet. `certificate` is the operator's own.
     pub fn new(certificate: Arc<Reloading>) -> Result<Self, rustls::Error> {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(client_config(&certificate, Some(&certificate))?)
-            .https_only()
-            .enable_http1()
-            .wrap_connector(connector);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .build(connector);
-        Ok(Self {
-            certificate,
-            client,
-        })
+        let pool = Mutex::new((certificate.generation(), pool(&certificate)?));
+        Ok(Self(Arc::new(Shared { certificate, pool })))
     }
+
+    /// Connections on which no other certificate was shown than the one that is ours now: gateways judge for each
+    /// request by what was shown when the connection began. Requests on others are finished, and no new ones sent.
+    fn pool(&self) -> Result<Pool, Refusal> {
+        let certificate = &self.0.certificate;
+        if !certificate.is_ready() {
+            let message = "the operator has no certificate yet that gateways would know it by";
+            return Err(Refusal::unavailable(message, SOON));
+        }
+        let generation = certificate.generation();
+        let mut kept = self.0.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.0 != generation {
+            let pool = pool(certificate);
+            *kept = (
+                generation,
+                pool.map_err(|error| Refusal::internal(error.to_string()))?,
+            );
+        }
+        Ok(kept.1.clone())
+    }
+}
+
+fn pool(certificate: &Arc<Reloading>) -> Result<Pool, rustls::Error> {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(CONNECT));
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(client_config(certificate, Some(certificate))?)
+        .https_only()
+        .enable_http1()
+        .wrap_connector(connector);
+    Ok(Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .build(connector))
 }
 
 /// Sends the request on and answers what comes back.
@@ -79,12 +105,9 @@ pub async fn score(
              have none: call the service at its status.scoringUri",
         )
     })?;
-    if !gateways.certificate.is_ready() {
-        let message = "the operator has no certificate yet that gateways would know it by";
-        return Err(Refusal::unavailable(message, SOON));
-    }
+    let pool = gateways.pool()?;
     let request = outbound(&service, &call, request)?;
-    let answer = tokio::time::timeout(LIMIT, gateways.client.request(request)).await;
+    let answer = tokio::time::timeout(LIMIT, pool.request(request)).await;
     let answer = answer.map_err(|_| {
         let message = format!(
             "the model has not begun to answer within {LIMIT:?}, which is as long as the cluster's API allows: what takes \

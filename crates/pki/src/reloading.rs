@@ -5,6 +5,7 @@ mod traits;
 
 use std::fmt::{self, Debug, Formatter};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use futures::StreamExt as _;
@@ -29,6 +30,7 @@ use named::Named;
 pub struct Reloading {
     secret: String,
     loaded: ArcSwapOption<Loaded>,
+    generation: AtomicU64,
     ready: watch::Sender<bool>,
 }
 
@@ -57,6 +59,7 @@ impl Reloading {
         Arc::new(Self {
             secret: secret.into(),
             loaded: ArcSwapOption::empty(),
+            generation: AtomicU64::new(0),
             ready: watch::Sender::new(false),
         })
     }
@@ -89,6 +92,7 @@ impl Reloading {
         match load(raw) {
             Ok(loaded) => {
                 self.loaded.store(Some(Arc::new(loaded)));
+                self.generation.fetch_add(1, Ordering::SeqCst);
                 self.ready.send_replace(true);
                 info!(name, "certificate loaded");
             }
@@ -101,6 +105,12 @@ impl Reloading {
     /// Whether there is a certificate.
     pub fn is_ready(&self) -> bool {
         *self.ready.borrow()
+    }
+
+    /// Another number each time that something else was loaded. Who keeps connections open makes them anew then: the
+    /// other side may judge for each request by what was shown when the connection began.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
     }
 
     /// Waits until there is a certificate.

@@ -125,7 +125,7 @@ impl Gate {
         let before = self.unreadable.swap(error.is_some(), Ordering::Relaxed);
         match error {
             Some(error) if !before => {
-                tracing::error!(%error, "cannot list the pod's sockets: requests are refused until /proc/self/net/tcp can be read");
+                tracing::error!(%error, "cannot list the pod's sockets: requests are refused until /proc/thread-self/net/tcp can be read");
             }
             None if before => tracing::info!("the pod's sockets can be listed again"),
             _ => {}

@@ -12,8 +12,9 @@ use procfs_core::{ExplicitSystemInfo, FromBufReadSI as _, net::TcpNetEntries};
 
 pub mod gate;
 
-/// The kernel's tables of the TCP sockets of our network namespace, which is the pod's.
-const TABLES: [&str; 2] = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
+/// The kernel's tables of the TCP sockets of our network namespace, which is the pod's. All threads of the gateway are in
+/// it; in tests each has its own.
+const TABLES: [&str; 2] = ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"];
 
 /// The state column of a socket that listens.
 const LISTEN: &str = "0A";

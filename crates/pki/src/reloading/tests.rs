@@ -56,10 +56,12 @@ async fn the_latest_that_is_usable_is_used() {
     }
     // The same again is nothing new.
     reloading.offer(&one);
+    assert_eq!(reloading.generation(), 1);
     assert!(Arc::ptr_eq(&pair, &reloading.pair().unwrap()));
 
     reloading.offer(&other);
     let new = reloading.pair().unwrap();
+    assert_eq!(reloading.generation(), 2);
     assert!(accepts(&reloading, &new) && !accepts(&reloading, &pair));
     let shown = format!("{reloading:?}");
     assert_eq!(shown, "Reloading { secret: \"a\", .. }");
