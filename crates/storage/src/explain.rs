@@ -6,6 +6,14 @@ use object_store::client::{HttpError, HttpErrorKind};
 
 use crate::{Error, connect::Backend};
 
+/// By S3 and Google, and by Azure.
+const NO_BUCKET: [&str; 2] = ["NoSuchBucket", "ContainerNotFound"];
+/// S3 and Azure answer 403 to this as to what is not allowed; only the code tells.
+const WRONG_CREDENTIAL: [&str; 3] = [
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "AuthenticationFailed",
+];
 /// Answers are shown so far.
 const SHOWN: usize = 300;
 
@@ -23,26 +31,12 @@ pub(crate) fn explain(error: object_store::Error, backend: &Backend, path: &str)
             reason: last_reason(&error),
         };
     }
-    if [
-        "NoSuchBucket",
-        "ContainerNotFound",
-        "The specified bucket does not exist",
-    ]
-    .iter()
-    .any(|code| said.contains(code))
-    {
+    // As elements of the answer: an object may be called like one of them.
+    let answers = |code: &str| said.contains(&format!("<Code>{code}</Code>"));
+    if NO_BUCKET.into_iter().any(answers) {
         return Error::NoBucket { endpoint, bucket };
     }
-    // S3 answers 403 to all of it; only the code tells.
-    if [
-        "InvalidAccessKeyId",
-        "SignatureDoesNotMatch",
-        "AuthenticationFailed",
-        "invalid_grant",
-    ]
-    .iter()
-    .any(|code| said.contains(code))
-    {
+    if WRONG_CREDENTIAL.into_iter().any(answers) || said.contains("\"invalid_grant\"") {
         return Error::WrongCredential { endpoint };
     }
     match error {

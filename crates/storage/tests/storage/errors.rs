@@ -130,3 +130,14 @@ async fn a_probe_ends_in_time_where_nobody_answers() {
     );
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
+
+#[tokio::test]
+async fn an_object_may_be_called_like_an_error() {
+    let server = Server::start();
+    let store = server.store();
+    for path in ["NoSuchBucket", "InvalidAccessKeyId"] {
+        let missing = store.get(path).await.unwrap_err();
+        assert!(matches!(missing, Error::NotFound(_)), "{missing}");
+        store.delete(path).await.unwrap();
+    }
+}
