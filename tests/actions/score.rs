@@ -154,7 +154,8 @@ async fn what_goes_wrong_is_said_by_whom_it_went_wrong_with() {
     let none = json!({"spec": {"replicas": 0}});
     namespace.patch::<WebService>("model", none).await.unwrap();
     eventually(SLOW, "nobody answers, and it is said why", async || {
-        let said = score(&namespace, READER, "model", "{}").unwrap_err();
+        let said = score(&namespace, READER, "model", "{}");
+        let said = said.err().ok_or("it answers")?;
         let why = "scaled to 0 replicas";
         check(said.contains("no replica of") && said.contains(why), said)
     })

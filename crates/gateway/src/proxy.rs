@@ -48,6 +48,13 @@ pub struct Gateway {
     pub reporter: Arc<Reporter>,
 }
 
+/// When and by which way a request came in.
+#[derive(Clone, Copy)]
+struct Arrival {
+    at: Instant,
+    origin: Origin,
+}
+
 /// A request that may go to the model, with all that is needed for it.
 struct Admitted {
     permit: Permit,
@@ -85,14 +92,15 @@ impl Handler for Gateway {
 impl Gateway {
     /// Answers a request.
     pub async fn answer(&self, origin: Origin, request: Request<Incoming>) -> Response<ReplyBody> {
-        let arrived = Instant::now();
+        let at = Instant::now();
         let (head, incoming) = request.into_parts();
         let route = route(&head.method, head.uri.path(), &self.score_path);
-        let only_way_in = self.gate.confirm(arrived).await;
+        let only_way_in = self.gate.confirm(at).await;
         let mut response = if route == Ok(Route::Health) && only_way_in.is_ok() {
             respond::healthy().map(ReplyBody::unrecorded)
         } else {
-            self.handle_recorded(arrived, origin, &head, incoming, only_way_in.and(route))
+            let arrival = Arrival { at, origin };
+            self.handle_recorded(arrival, &head, incoming, only_way_in.and(route))
                 .await
         };
         if self.reporter.lifecycle.is_draining() {
@@ -131,14 +139,13 @@ impl Gateway {
 
     async fn handle_recorded(
         &self,
-        arrived: Instant,
-        origin: Origin,
+        arrival: Arrival,
         head: &Parts,
         incoming: Incoming,
         route: Result<Route, Refusal>,
     ) -> Response<ReplyBody> {
         let ids = RequestIds::read(&head.headers, || Uuid::now_v7().to_string());
-        let mut ticket = Ticket::open(&self.reporter, head, &ids, Timestamp::now(), arrived);
+        let mut ticket = Ticket::open(&self.reporter, head, &ids, Timestamp::now(), arrival.at);
         let awaits_leave = head.headers.contains_key(EXPECT);
         let body = RequestBody::new(
             incoming,
@@ -146,9 +153,9 @@ impl Gateway {
             ticket.bytes_in(),
             awaits_leave,
         );
-        let deadline = arrived + self.limits.timeout;
+        let deadline = arrival.at + self.limits.timeout;
         let answer = match self
-            .admit(arrived, origin, head, &body, &ids, route, &mut ticket)
+            .admit(arrival, head, &body, &ids, route, &mut ticket)
             .await
         {
             Ok(admitted) => {
@@ -180,11 +187,9 @@ impl Gateway {
     }
 
     /// Decides on a request by its header alone, and waits for its turn.
-    #[allow(clippy::too_many_arguments)]
     async fn admit(
         &self,
-        arrived: Instant,
-        origin: Origin,
+        arrival: Arrival,
         head: &Parts,
         body: &RequestBody,
         ids: &RequestIds,
@@ -194,11 +199,11 @@ impl Gateway {
         headers::check(head.version, &head.headers)?;
         ids.check()?;
         let route = route?;
-        let permit = self.authenticate(origin, &head.headers, ticket)?;
+        let permit = self.authenticate(arrival.origin, &head.headers, ticket)?;
         self.limits.check_announced(body)?;
-        let turn = self.limits.turn(arrived).await?;
+        let turn = self.limits.turn(arrival.at).await?;
         let now = Instant::now();
-        ticket.forwarded(now - arrived, now);
+        ticket.forwarded(now - arrival.at, now);
         Ok(Admitted {
             permit,
             turn,

@@ -257,11 +257,8 @@ impl Parts {
         );
         let serving = tokio::spawn(async move {
             let internal = async {
-                match internal {
-                    Some((listener, internal)) => {
-                        internal.serve(listener, limits, lifecycle, gateway).await;
-                    }
-                    None => {}
+                if let Some((listener, internal)) = internal {
+                    internal.serve(listener, limits, lifecycle, gateway).await;
                 }
             };
             tokio::join!(public, internal);

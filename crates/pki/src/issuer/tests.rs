@@ -72,8 +72,9 @@ fn another_wish_another_signer_and_another_bundle_call_for_another_certificate()
 #[test]
 fn a_note_cannot_lengthen_a_life() {
     let (issuer, _, honest, now) = start();
+    type Forgery = fn(&mut Life, fn(&mut Timestamp));
     let later = |moment: &mut Timestamp| *moment += SignedDuration::from_secs(400 * DAY);
-    let forged: [fn(&mut Life, fn(&mut Timestamp)); 3] = [
+    let forged: [Forgery; 3] = [
         |life, later| later(&mut life.not_after),
         |life, later| {
             later(&mut life.created);
