@@ -157,7 +157,8 @@ async fn authorities_come_and_go_under_scores_and_webhooks_and_nobody_is_refused
     namespace.finish().await;
 }
 
-/// Waits for as long as the test is to take. How many authorities have signed, and how many certificates gateways had.
+/// Waits for as long as the test is to take, in minutes by `ATELIER_TEST_MINUTES`. How many authorities have signed, and how many certificates gateways had.
+#[allow(clippy::disallowed_methods)] // A test has no command line of its own.
 async fn rotations(namespace: &TestNamespace) -> (usize, usize) {
     let minutes = std::env::var("ATELIER_TEST_MINUTES").ok();
     let minutes = minutes.map_or(1.5, |text| text.parse::<f64>().unwrap());
