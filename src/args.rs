@@ -46,14 +46,9 @@ pub struct OperatorArgs {
     /// Where the cluster asks for health and metrics.
     #[arg(long, env = "ATELIER_ADMIN_LISTEN", default_value = "0.0.0.0:8081")]
     pub admin_listen: SocketAddr,
-    /// The locations that exist, separated by commas.
-    #[arg(
-        long,
-        env = "ATELIER_LOCATIONS",
-        value_delimiter = ',',
-        default_value = "local"
-    )]
-    pub locations: Vec<String>,
+    /// The locations.
+    #[command(flatten)]
+    pub places: Places,
     /// Image of the gateway.
     #[arg(long, env = "ATELIER_GATEWAY_IMAGE")]
     pub gateway_image: String,
@@ -75,6 +70,19 @@ pub struct OperatorArgs {
     /// Logging.
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+/// Where an installation is.
+#[derive(Clone, Debug, Args)]
+pub struct Places {
+    /// The locations that exist, separated by commas.
+    #[arg(
+        long,
+        env = "ATELIER_LOCATIONS",
+        value_delimiter = ',',
+        default_value = "local"
+    )]
+    pub locations: Vec<String>,
 }
 
 /// What is served over TLS, and the certificates for it.
@@ -123,14 +131,9 @@ pub struct CleanupArgs {
     /// The operator's Deployment, which is scaled to nothing first.
     #[arg(long, default_value = "atelier-operator")]
     pub deployment: String,
-    /// The locations that exist, separated by commas: their identities go.
-    #[arg(
-        long,
-        env = "ATELIER_LOCATIONS",
-        value_delimiter = ',',
-        default_value = "local"
-    )]
-    pub locations: Vec<String>,
+    /// The locations: their identities go.
+    #[command(flatten)]
+    pub places: Places,
     /// Take the API group of the actions and the webhook out first: without an operator they would hold others up.
     #[arg(long)]
     pub actions: bool,

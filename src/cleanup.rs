@@ -4,6 +4,7 @@
 //! for them stay: models go on answering, and a new installation takes over where the old one ended. There is no
 //! finalizer to take off, since none is ever set.
 
+use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -14,7 +15,8 @@ use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
 use tracing::info;
 
 use crate::args::CleanupArgs;
@@ -50,15 +52,11 @@ pub async fn run(args: CleanupArgs) -> anyhow::Result<()> {
             preconditions: Some(exactly),
             ..DeleteParams::default()
         };
-        match api.delete(manager_binding_name(), &params).await {
-            Ok(_) => info!(namespace, "rights given up"),
-            Err(error) if status_code(&error) == Some(404) => {}
-            Err(error) => {
-                return Err(error).with_context(|| format!("delete the binding in {namespace}"));
-            }
+        if gone(&api, manager_binding_name(), &params).await? {
+            info!(namespace, "rights given up");
         }
     }
-    dismiss_regions(&client, &args.namespace, &args.locations).await
+    dismiss_regions(&client, &args.namespace, &args.places.locations).await
 }
 
 /// The regional identities have nobody left to act as them.
@@ -70,10 +68,8 @@ async fn dismiss_regions(
     let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
     for location in locations {
         let name = region::identity_name(location);
-        match api.delete(&name, &DeleteParams::default()).await {
-            Ok(_) => info!(name, "the regional identity is gone"),
-            Err(error) if status_code(&error) == Some(404) => {}
-            Err(error) => return Err(error).with_context(|| format!("delete {name}")),
+        if gone(&api, &name, &DeleteParams::default()).await? {
+            info!(name, "the regional identity is gone");
         }
     }
     Ok(())
@@ -84,18 +80,24 @@ async fn dismiss_regions(
 async fn withdraw(client: &Client) -> anyhow::Result<()> {
     let services: Api<APIService> = Api::all(client.clone());
     let group = format!("{}.{}", actions::VERSION, actions::GROUP);
-    let gone = |result: kube::Result<()>, what: &str| match result {
-        Err(error) if status_code(&error) != Some(404) => {
-            Err(error).with_context(|| format!("delete {what}"))
-        }
-        _ => Ok(()),
-    };
     let params = DeleteParams::default();
-    gone(services.delete(&group, &params).await.map(drop), &group)?;
+    gone(&services, &group, &params).await?;
     let webhooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
-    gone(webhooks.delete(WEBHOOKS, &params).await.map(drop), WEBHOOKS)?;
+    gone(&webhooks, WEBHOOKS, &params).await?;
     info!("the actions and the webhook are withdrawn");
     Ok(())
+}
+
+/// Deletes an object. Says whether there was one.
+async fn gone<K>(api: &Api<K>, name: &str, params: &DeleteParams) -> anyhow::Result<bool>
+where
+    K: Resource + Clone + Debug + DeserializeOwned,
+{
+    match api.delete(name, params).await {
+        Ok(_) => Ok(true),
+        Err(error) if status_code(&error) == Some(404) => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("delete {}/{name}", api.resource_url())),
+    }
 }
 
 /// An operator that still ran would make its bindings again.

@@ -52,7 +52,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         .await
         .context("no way to the API server: neither in a pod nor a kubeconfig")?;
     let client = Client::try_from(config.clone())?;
-    let regions = Regions::new(&config, &args.namespace, &args.locations)?;
+    let regions = Regions::new(&config, &args.namespace, &args.places.locations)?;
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
     // The pod's name, so that a container that was killed and started again leads on at once: in one pod there is
@@ -355,7 +355,7 @@ fn settings(args: &OperatorArgs, gateways_listen: bool) -> Settings {
     Settings {
         namespace: args.namespace.clone(),
         service_account: args.service_account.clone(),
-        locations: args.locations.clone(),
+        locations: args.places.locations.clone(),
         gateway_image: args.gateway_image.clone(),
         placeholder_image: args.operator_image.clone(),
         gateway_client: gateways_listen

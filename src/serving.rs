@@ -155,7 +155,6 @@ pub fn certificates(
     children: &Arc<Children>,
 ) -> anyhow::Result<Config> {
     let service = &args.service_name;
-    let names = ["", ".svc", ".svc.cluster.local"];
     let (judge, children) = (issuer.clone(), children.clone());
     let elsewhere = Elsewhere {
         issuer: issuer.clone(),
@@ -166,15 +165,7 @@ pub fn certificates(
         namespace: namespace.to_owned(),
         authority_secret: AUTHORITY.to_owned(),
         leaves: vec![
-            Leaf {
-                secret_name: CERTIFICATE.to_owned(),
-                common_name: service.clone(),
-                dns_names: names
-                    .map(|end| format!("{service}.{namespace}{end}"))
-                    .to_vec(),
-                ips: vec![],
-                purpose: Purpose::Server,
-            },
+            Leaf::of_service(CERTIFICATE.to_owned(), service, namespace),
             Leaf {
                 secret_name: CLIENT.to_owned(),
                 common_name: service.clone(),

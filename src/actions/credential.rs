@@ -12,9 +12,8 @@ use kube::Api;
 use kube::api::PostParams;
 
 use super::Deps;
-use super::object::{get, named};
+use super::object::{MANAGER, get, named};
 
-const MANAGER: &str = "atelier-action";
 /// Longest name: with the prefix it is still a name of one label.
 const LONGEST_NAME: usize = 63 - CREDENTIAL_PREFIX.len();
 /// How much all values may have together, in bytes: well under what a Secret may.

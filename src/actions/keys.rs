@@ -13,7 +13,7 @@ use kube::runtime::wait::await_condition;
 use kube::{Api, ResourceExt as _};
 
 use super::Deps;
-use super::object::{get, named};
+use super::object::{MANAGER, get, named};
 use crate::kit::Error;
 use crate::web_service::keys::{Key, Keys, Stored, fingerprint, regenerate as anew};
 use crate::web_service::keystore::{entries, pair_of, random};
@@ -24,7 +24,6 @@ const TOLD: Duration = Duration::from_secs(20);
 const SOON: Duration = Duration::from_secs(1);
 /// How often to try when somebody else writes the keys at the same time.
 const TRIES: usize = 5;
-const MANAGER: &str = "atelier-action";
 
 /// Both keys.
 pub async fn list(deps: Deps, call: Call) -> Result<ServiceKeys, Refusal> {

@@ -7,18 +7,13 @@ use atelier_api::actions::{KeyResync, Kinded as _};
 use atelier_api::v1alpha1::ResyncRequest;
 use atelier_apiserver::{Call, Refusal};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::api::{Patch, PatchParams};
-use kube::{Api, ResourceExt as _};
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::Deps;
-use super::object::{get, named};
+use super::object::{Found, ask_for, get, named};
 use crate::kit::conditions::{shortened, whole_second};
 
-const MANAGER: &str = "atelier-action";
-/// How often to try when the workspace's status changes at the same time.
-const TRIES: usize = 8;
 /// How long the caller is kept waiting for it to be done, and how often is looked meanwhile.
 const PATIENCE: Duration = Duration::from_secs(10);
 const FIRST: Duration = Duration::from_millis(20);
@@ -45,15 +40,9 @@ pub async fn resync(deps: Deps, call: Call) -> Result<KeyResync, Refusal> {
     }
 }
 
-/// Notes the request in the status: the spec is its author's, and who applies it again would undo it. Returns its number.
+/// Notes the request. Returns its number.
 async fn note(deps: &Deps, call: &Call) -> Result<i64, Refusal> {
-    let api: Api<Workspace> = Api::namespaced(deps.client.clone(), &call.object.namespace);
-    let params = PatchParams {
-        field_manager: Some(MANAGER.into()),
-        ..PatchParams::default()
-    };
-    for _ in 0..TRIES {
-        let workspace: Workspace = get(&deps.client, call).await?;
+    ask_for(&deps.client, call, "the resync", |workspace: &Workspace| {
         let before = workspace.status.as_ref();
         let before = before.and_then(|status| status.resync_requested.as_ref());
         let request = ResyncRequest {
@@ -62,18 +51,7 @@ async fn note(deps: &Deps, call: &Call) -> Result<i64, Refusal> {
             at: Time(whole_second((deps.clock)())),
         };
         let number = request.number;
-        let patch = json!({
-            "metadata": {"uid": workspace.metadata.uid, "resourceVersion": workspace.metadata.resource_version},
-            "status": {"resyncRequested": request},
-        });
-        let name = workspace.name_any();
-        match api.patch_status(&name, &params, &Patch::Merge(patch)).await {
-            Ok(_) => return Ok(number),
-            Err(kube::Error::Api(status)) if status.code == 409 => {}
-            Err(error) => return Err(Refusal::from_api("note the resync", &error)),
-        }
-    }
-    Err(Refusal::conflict(
-        "the workspace's status changes all the time; ask again",
-    ))
+        Found::Ask(json!({"resyncRequested": request}), number)
+    })
+    .await
 }

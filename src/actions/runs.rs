@@ -5,29 +5,19 @@ use atelier_api::v1alpha1::{CancelRequest, RunState};
 use atelier_api::{ComputeTarget, Run};
 use atelier_apiserver::{Call, Refusal};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
 use super::Deps;
-use super::object::{get, named};
+use super::object::{Found, ask_for, get, named};
 use crate::compute_target::order;
 use crate::kit::conditions::{shortened, whole_second};
 
-const MANAGER: &str = "atelier-action";
-/// How often to try when the run's status changes at the same time.
-const TRIES: usize = 8;
-
-/// Asks for the run's end. Noted in the status: the spec is its author's, and who applies it again would undo it.
+/// Asks for the run's end.
 pub async fn cancel(deps: Deps, call: Call) -> Result<RunCancellation, Refusal> {
-    let api: Api<Run> = Api::namespaced(deps.client.clone(), &call.object.namespace);
-    let params = PatchParams {
-        field_manager: Some(MANAGER.into()),
-        ..PatchParams::default()
-    };
-    for _ in 0..TRIES {
-        let run: Run = get(&deps.client, &call).await?;
-        let state = state(&run);
+    ask_for(&deps.client, &call, "the cancellation", |run: &Run| {
+        let state = state(run);
         let answer = |accepted| RunCancellation {
             types: RunCancellation::types(),
             metadata: named(&call),
@@ -35,29 +25,18 @@ pub async fn cancel(deps: Deps, call: Call) -> Result<RunCancellation, Refusal> 
             accepted,
         };
         if state.is_terminal() {
-            return Ok(answer(false));
+            return Found::Already(answer(false));
         }
         if run.is_to_end() {
-            return Ok(answer(true));
+            return Found::Already(answer(true));
         }
         let request = CancelRequest {
             by: shortened(&call.caller.user),
             at: Time(whole_second((deps.clock)())),
         };
-        let patch = json!({
-            "metadata": {"uid": run.metadata.uid, "resourceVersion": run.metadata.resource_version},
-            "status": {"cancelRequested": request},
-        });
-        let name = run.name_any();
-        match api.patch_status(&name, &params, &Patch::Merge(patch)).await {
-            Ok(_) => return Ok(answer(true)),
-            Err(kube::Error::Api(status)) if status.code == 409 => {}
-            Err(error) => return Err(Refusal::from_api("note the cancellation", &error)),
-        }
-    }
-    Err(Refusal::conflict(
-        "the run's status changes all the time; ask again",
-    ))
+        Found::Ask(json!({"cancelRequested": request}), answer(true))
+    })
+    .await
 }
 
 fn state(run: &Run) -> RunState {

@@ -66,6 +66,15 @@ impl Error {
         }
     }
 
+    /// What became of a write on what was last seen of an object: somebody was first, or it is gone; or an API error, with
+    /// what was being done.
+    pub fn write(name: &str, what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+        move |error| match status_code(&error) {
+            Some(404 | 409) => Self::Stale(name.to_owned()),
+            _ => Self::api(what)(error),
+        }
+    }
+
     /// The only label errors get in metrics.
     pub fn category(&self) -> &'static str {
         match self {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::error::{Error, status_code};
+use super::error::Error;
 use crate::leader::Claim;
 
 /// Field manager of every status.
@@ -48,19 +48,9 @@ where
         "status": after,
     });
     let api: Api<K> = Api::namespaced(client.clone(), &namespace);
-    match api
-        .patch_status(
-            &name,
-            &PatchParams::apply(MANAGER).force(),
-            &Patch::Apply(&body),
-        )
-        .await
-    {
-        Ok(_) => Ok(true),
-        Err(error) if matches!(status_code(&error), Some(404 | 409)) => Err(Error::Stale(name)),
-        Err(error) => Err(Error::api(format!(
-            "write the status of {} {name}",
-            K::kind(&())
-        ))(error)),
-    }
+    let params = PatchParams::apply(MANAGER).force();
+    let written = api.patch_status(&name, &params, &Patch::Apply(&body)).await;
+    let what = format!("write the status of {} {name}", K::kind(&()));
+    written.map_err(Error::write(&name, what))?;
+    Ok(true)
 }

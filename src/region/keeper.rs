@@ -18,7 +18,6 @@ use super::decide::{Step, decide};
 use crate::ctx::Ctx;
 use crate::kit::Error;
 use crate::kit::backoff::WatchBackoff;
-use crate::kit::error::status_code;
 use crate::workspace::gate::{Gate, gate};
 
 /// `fieldManager` of the writes.
@@ -79,20 +78,15 @@ async fn act(ctx: &Ctx, api: &Api<ServiceAccount>, step: &Step) -> Result<(), Er
         field_manager: Some(MANAGER.into()),
         ..PostParams::default()
     };
-    let (name, written) = match step {
+    let (Step::Make(account) | Step::Mend(account) | Step::Remove(account)) = step;
+    let name = account.name_any();
+    let written = match step {
         Step::Make(account) => {
-            let name = account.name_any();
-            let made = api.create(&params, account).await.map(drop);
             info!(name, "there is a workspace in this location: its identity");
-            (name, made)
+            api.create(&params, account).await.map(drop)
         }
-        Step::Mend(account) => {
-            let name = account.name_any();
-            let mended = api.replace(&name, &params, account).await.map(drop);
-            (name, mended)
-        }
+        Step::Mend(account) => api.replace(&name, &params, account).await.map(drop),
         Step::Remove(account) => {
-            let name = account.name_any();
             let exactly = Preconditions {
                 uid: account.metadata.uid.clone(),
                 resource_version: account.metadata.resource_version.clone(),
@@ -102,12 +96,9 @@ async fn act(ctx: &Ctx, api: &Api<ServiceAccount>, step: &Step) -> Result<(), Er
                 ..DeleteParams::background()
             };
             info!(name, "there is no workspace in this location any more");
-            (name.clone(), api.delete(&name, &params).await.map(drop))
+            api.delete(&name, &params).await.map(drop)
         }
     };
-    match written {
-        // Somebody was first, or our view is a moment behind: the watch will tell.
-        Err(error) if matches!(status_code(&error), Some(404 | 409)) => Err(Error::Stale(name)),
-        written => written.map_err(Error::api(format!("write ServiceAccount {name}"))),
-    }
+    // Somebody was first, or our view is a moment behind: the watch will tell.
+    written.map_err(Error::write(&name, format!("write ServiceAccount {name}")))
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use atelier_pki::{Issuer, Leaf, NOTE, Note, Purpose};
+use atelier_pki::{Issuer, Leaf, NOTE, Note};
 use jiff::Timestamp;
 
 use super::build;
@@ -72,15 +72,8 @@ pub fn all_current(children: &Children, issuer: &Issuer) -> bool {
 }
 
 fn wish(parent: &Parent) -> Leaf {
-    let (name, namespace) = (&parent.name, &parent.namespace);
-    let ends = ["", ".svc", ".svc.cluster.local"];
-    Leaf {
-        secret_name: build::certificate_secret_name(name),
-        common_name: name.clone(),
-        dns_names: ends.map(|end| format!("{name}.{namespace}{end}")).to_vec(),
-        ips: vec![],
-        purpose: Purpose::Server,
-    }
+    let secret = build::certificate_secret_name(&parent.name);
+    Leaf::of_service(secret, &parent.name, &parent.namespace)
 }
 
 /// When to renew a certificate; `None` if it is not right.

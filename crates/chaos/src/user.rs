@@ -88,18 +88,9 @@ impl User {
     pub async fn until<T>(
         &self,
         sentence: &str,
-        mut check: impl AsyncFnMut() -> Result<T, String>,
+        check: impl AsyncFnMut() -> Result<T, String>,
     ) -> anyhow::Result<T> {
-        let begun = Instant::now();
-        loop {
-            match check().await {
-                Ok(value) => return Ok(value),
-                Err(reason) if begun.elapsed() > PATIENCE => {
-                    bail!("not within {PATIENCE:?}: {sentence}; last: {reason}")
-                }
-                Err(_) => tokio::time::sleep(POLL).await,
-            }
-        }
+        until(sentence, check).await
     }
 
     /// Waits until an object satisfies `check`.
@@ -229,4 +220,21 @@ impl<K> Kind for K where
         + DeserializeOwned
         + Serialize
 {
+}
+
+/// Waits until `check` gives something.
+pub async fn until<T>(
+    sentence: &str,
+    mut check: impl AsyncFnMut() -> Result<T, String>,
+) -> anyhow::Result<T> {
+    let begun = Instant::now();
+    loop {
+        match check().await {
+            Ok(value) => return Ok(value),
+            Err(reason) if begun.elapsed() > PATIENCE => {
+                bail!("not within {PATIENCE:?}: {sentence}; last: {reason}")
+            }
+            Err(_) => tokio::time::sleep(POLL).await,
+        }
+    }
 }

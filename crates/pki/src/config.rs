@@ -62,6 +62,23 @@ pub struct Leaf {
     pub purpose: Purpose,
 }
 
+impl Leaf {
+    /// A server's that is reached as this Service, by any of the names that the cluster's DNS has for it.
+    #[must_use]
+    pub fn of_service(secret_name: String, service: &str, namespace: &str) -> Self {
+        let ends = ["", ".svc", ".svc.cluster.local"];
+        Self {
+            secret_name,
+            common_name: service.to_owned(),
+            dns_names: ends
+                .map(|end| format!("{service}.{namespace}{end}"))
+                .to_vec(),
+            ips: vec![],
+            purpose: Purpose::Server,
+        }
+    }
+}
+
 /// What a certificate is good for. None is good for both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Purpose {

@@ -11,7 +11,7 @@ use atelier_api::v1alpha1::{Grant, GrantResource, GrantState, Resynced};
 use jiff::Timestamp;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{Api, ResourceExt as _};
+use kube::ResourceExt as _;
 
 use super::{MANAGER, build, identity_name};
 use crate::ctx::Ctx;
@@ -43,19 +43,20 @@ pub async fn settle(
     let recorded = workspace.grant(GrantResource::Workspace);
     let binding = build::identity_binding(parent);
     let desired = Desired::new(ChildKind::RoleBinding, &binding)?;
-    let there = match known(ctx, &desired, recorded) {
-        Some(there) => there,
-        None => live(look(ctx, &desired.key).await?.as_ref(), &binding),
+    let seen = ctx.children.get(&desired.key);
+    let (there, seen) = match known(seen.as_ref(), &desired, recorded) {
+        Some(there) => (there, seen),
+        None => look(ctx, &desired.key, &binding).await?,
     };
-    let step = decide(recorded, there, resync);
-    let (state, written) = match step {
+    let (state, written) = match decide(recorded, there, resync) {
         Step::Give => {
             let applied = ctx.applier(MANAGER).apply(&desired).await?;
             (GrantState::Granted, applied.written)
         }
+        // What is left of a grant gives somebody else something, or nobody anything.
         Step::Leave { remains } => {
-            if remains {
-                remove(ctx, &desired.key).await?;
+            if let Some(seen) = seen.filter(|_| remains) {
+                ctx.applier(MANAGER).delete(&desired.key, &seen).await?;
             }
             (GrantState::Revoked, remains)
         }
@@ -76,8 +77,8 @@ pub async fn settle(
 }
 
 /// What our view tells, where that is enough: nobody has touched it, or it is not there and need not be.
-fn known(ctx: &Ctx, desired: &Desired, recorded: Option<GrantState>) -> Option<Live> {
-    match ctx.children.get(&desired.key) {
+fn known(seen: Option<&Seen>, desired: &Desired, recorded: Option<GrantState>) -> Option<Live> {
+    match seen {
         Some(seen) if seen.hash == desired.hash && !seen.deleting => Some(Live::Gives),
         None if recorded != Some(GrantState::Granted) => Some(Live::Absent),
         _ => None,
@@ -85,21 +86,18 @@ fn known(ctx: &Ctx, desired: &Desired, recorded: Option<GrantState>) -> Option<L
 }
 
 /// A revocation is for good, so it does not rest on a view alone.
-async fn look(ctx: &Ctx, key: &ChildKey) -> Result<Option<RoleBinding>, Error> {
-    let api: Api<RoleBinding> = Api::namespaced(ctx.client.clone(), &key.namespace);
-    let found = api.get_opt(&key.name).await;
-    found.map_err(Error::api(format!("get {key}")))
-}
-
-/// What is left of a grant gives somebody else something, or nobody anything.
-async fn remove(ctx: &Ctx, key: &ChildKey) -> Result<(), Error> {
+async fn look(
+    ctx: &Ctx,
+    key: &ChildKey,
+    wanted: &RoleBinding,
+) -> Result<(Live, Option<Seen>), Error> {
     let api = key.kind.api(&ctx.client, &key.namespace);
     let found = api.get_opt(&key.name).await;
     let found = found.map_err(Error::api(format!("get {key}")))?;
-    match found.and_then(|object| Seen::of(key.kind, &object)) {
-        Some(seen) if !seen.deleting => ctx.applier(MANAGER).delete(key, &seen).await,
-        _ => Ok(()),
-    }
+    let binding = found.as_ref().map(serde_json::to_value).transpose()?;
+    let binding = binding.map(serde_json::from_value).transpose()?;
+    let seen = found.and_then(|object| Seen::of(key.kind, &object));
+    Ok((live(binding.as_ref(), wanted), seen))
 }
 
 fn resynced(workspace: &Workspace, done: bool, now: Timestamp) -> Option<Resynced> {

@@ -23,7 +23,7 @@ use crate::stomp::change::changes;
 use crate::stomp::stomper::Stomper;
 use crate::stomp::town::{self, Plot};
 use crate::stomp::view::View;
-use crate::user::{PATIENCE, User};
+use crate::user::{PATIENCE, User, until};
 
 /// Two replicas would get three roles each: all of them are to be given.
 const PLOT: Plot = Plot {
@@ -134,12 +134,12 @@ pub async fn mend_region(admin: &Client) -> anyhow::Result<()> {
     let api: Api<ServiceAccount> = Api::namespaced(admin.clone(), SYSTEM);
     let damage = Patch::Merge(json!({"automountServiceAccountToken": true}));
     api.patch(REGION, &PatchParams::default(), &damage).await?;
-    let begun = Instant::now();
-    while api.get(REGION).await?.automount_service_account_token != Some(false) {
-        anyhow::ensure!(begun.elapsed() < PATIENCE, "{REGION} is not mended");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    Ok(())
+    until(&format!("{REGION} is mended"), async || {
+        let account = api.get(REGION).await.map_err(|e| e.to_string())?;
+        let mounted = account.automount_service_account_token;
+        check(mounted == Some(false), mounted)
+    })
+    .await
 }
 
 /// Where no workspace is any more, the regional identity goes.
@@ -149,12 +149,11 @@ pub async fn no_region(admin: &Client) -> anyhow::Result<()> {
     let names: Vec<_> = left.iter().map(|w| w.name_any()).collect();
     anyhow::ensure!(names.is_empty(), "there are still workspaces: {names:?}");
     let api: Api<ServiceAccount> = Api::namespaced(admin.clone(), SYSTEM);
-    let begun = Instant::now();
-    while api.get_opt(REGION).await?.is_some() {
-        anyhow::ensure!(begun.elapsed() < PATIENCE, "{REGION} does not go");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    Ok(())
+    until(&format!("{REGION} is gone"), async || {
+        let found = api.get_opt(REGION).await.map_err(|e| e.to_string())?;
+        check(found.is_none(), "it is there")
+    })
+    .await
 }
 
 async fn right(view: &View) -> anyhow::Result<()> {

@@ -1,10 +1,10 @@
 //! Makes the operator do what serving the actions takes.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use atelier_testkit::cluster::SYSTEM;
+use atelier_testkit::wait::check;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
@@ -12,7 +12,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client};
 use serde_json::json;
 
-use crate::user::PATIENCE;
+use crate::user::until;
 use crate::{Lab, Operator};
 
 const CERTIFICATE: &str = "atelier-serving";
@@ -27,9 +27,9 @@ pub async fn damage(admin: &Client) -> anyhow::Result<()> {
     let params = PatchParams::default();
     secrets.patch(CERTIFICATE, &params, &spoilt).await?;
     until("the certificate is made anew", async || {
-        let secret = secrets.get(CERTIFICATE).await?;
+        let secret = secrets.get(CERTIFICATE).await.map_err(|e| e.to_string())?;
         let key = secret.data.and_then(|mut data| data.remove("tls.key"));
-        Ok(key.is_some_and(|key| key.0 != b"x"))
+        check(key.is_some_and(|key| key.0 != b"x"), "it is not")
     })
     .await
 }
@@ -45,8 +45,8 @@ pub async fn register(admin: &Client) -> anyhow::Result<()> {
     )?;
     services.create(&PostParams::default(), &service).await?;
     let told = until("the API group's caBundle is there", async || {
-        let spec = services.get(GROUP).await?.spec;
-        Ok(spec.and_then(|spec| spec.ca_bundle).is_some())
+        let spec = services.get(GROUP).await.map_err(|e| e.to_string())?.spec;
+        check(spec.and_then(|spec| spec.ca_bundle).is_some(), "it is not")
     });
     let told = told.await;
     services.delete(GROUP, &DeleteParams::default()).await?;
@@ -59,22 +59,24 @@ pub async fn read_log(lab: &Lab, operator: &Operator, namespace: &str) -> anyhow
     let address = operator.serving().context("it does not serve")?;
     let client = front_proxy(lab, address).await?;
     let path = format!("/apis/actions.atelier.dev/v1alpha1/namespaces/{namespace}/runs/lives/log");
-    until("somebody answers for the log", async || {
+    let refusal = until("somebody answers for the log", async || {
         let request = http::Request::get(&path)
             .header("X-Remote-User", "admin")
             .header("X-Remote-Group", "system:masters")
-            .body(Vec::new())?;
+            .body(Vec::new())
+            .map_err(|e| e.to_string())?;
         match client.request_text(request).await {
-            Ok(_) => Ok(true),
             Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403) => {
-                anyhow::bail!("refused: {}", status.message)
+                Ok(Some(status.message))
             }
-            Err(kube::Error::Api(_)) => Ok(true),
+            Ok(_) | Err(kube::Error::Api(_)) => Ok(None),
             // The certificate was made anew a moment ago.
-            Err(_) => Ok(false),
+            Err(error) => Err(error.to_string()),
         }
     })
-    .await
+    .await?;
+    anyhow::ensure!(refusal.is_none(), "refused: {refusal:?}");
+    Ok(())
 }
 
 /// A client with the certificate by which the API server shows itself.
@@ -89,19 +91,4 @@ async fn front_proxy(lab: &Lab, address: SocketAddr) -> anyhow::Result<Client> {
     let options = KubeConfigOptions::default();
     let config = kube::Config::from_custom_kubeconfig(config, &options).await?;
     Ok(Client::try_from(config)?)
-}
-
-async fn until(
-    sentence: &str,
-    mut check: impl AsyncFnMut() -> anyhow::Result<bool>,
-) -> anyhow::Result<()> {
-    let begun = Instant::now();
-    while !check().await? {
-        anyhow::ensure!(
-            begun.elapsed() < PATIENCE,
-            "not within {PATIENCE:?}: {sentence}"
-        );
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Ok(())
 }
