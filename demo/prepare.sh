@@ -12,7 +12,7 @@ prepare() {
     KUBECONFIG=$(cluster/cluster kubeconfig --name demo)
     export KUBECONFIG
     progress "images to its node" cluster/cluster load --name demo \
-      "$ATELIER_OPERATOR_ARCHIVE" "$ATELIER_GATEWAY_ARCHIVE" "$ATELIER_SKLEARN_ARCHIVE"
+      "$ATELIER_OPERATOR_ARCHIVE" "$ATELIER_GATEWAY_ARCHIVE" "$ATELIER_STORAGE_ARCHIVE" "$ATELIER_SKLEARN_ARCHIVE"
     # The manifests name the image by a tag that stays.
     cluster/cluster exec --name demo -- \
       ctr -n k8s.io images tag --force "$ATELIER_SKLEARN_IMAGE" atelier.dev/sklearn:quickstart >/dev/null
@@ -31,7 +31,8 @@ install_chart() {
   progress "helm upgrade --install atelier charts/atelier" \
     helm upgrade --install atelier charts/atelier -n atelier-system --create-namespace --wait --timeout 120s \
     --set-string "image.repository=$repository/operator,image.tag=${ATELIER_OPERATOR_IMAGE##*:}" \
-    --set-string "gateway.image.repository=$repository/gateway,gateway.image.tag=${ATELIER_GATEWAY_IMAGE##*:}"
+    --set-string "gateway.image.repository=$repository/gateway,gateway.image.tag=${ATELIER_GATEWAY_IMAGE##*:}" \
+    --set-string "storage.image.repository=$repository/storage,storage.image.tag=${ATELIER_STORAGE_IMAGE##*:}"
   kubectl -n atelier-system get pods
 }
 

@@ -52,6 +52,12 @@ pub struct OperatorArgs {
     /// Image of the gateway.
     #[arg(long, env = "ATELIER_GATEWAY_IMAGE")]
     pub gateway_image: String,
+    /// Image of the server of an embedded storage.
+    #[arg(long, env = "ATELIER_STORAGE_IMAGE")]
+    pub storage_image: String,
+    /// How often it is tried whether the storage of a workspace works.
+    #[arg(long, env = "ATELIER_STORAGE_PROBE", default_value = "5m")]
+    pub storage_probe: SignedDuration,
     /// Image of placeholders: the operator's own.
     #[arg(long, env = "ATELIER_OPERATOR_IMAGE")]
     pub operator_image: String,

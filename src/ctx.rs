@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
 use kube::api::PartialObjectMeta;
 use kube::runtime::reflector::Store;
+use tokio::sync::Notify;
 
 use crate::compute_target::Board;
 use crate::kit::access::Access;
@@ -22,6 +23,7 @@ use crate::kit::triggers::Triggers;
 use crate::kit::watch::Watches;
 use crate::leader::Claim;
 use crate::region::Regions;
+use crate::workspace::storage::Probes;
 
 /// What the installation decides.
 #[derive(Clone, Debug)]
@@ -34,6 +36,8 @@ pub struct Settings {
     pub locations: Vec<String>,
     /// Image of the gateway.
     pub gateway_image: String,
+    /// Image of the server of an embedded storage.
+    pub storage_image: String,
     /// Image of placeholders: the operator's own.
     pub placeholder_image: String,
     /// The DNS name in the certificate by which gateways know the operator. `None` if they have no listener for it.
@@ -88,6 +92,10 @@ pub struct Ctx {
     pub clock: fn() -> Timestamp,
     /// Signs the certificates of gateways, where they have any.
     pub issuer: Option<Arc<Issuer>>,
+    /// What is known of the workspaces' storages.
+    pub probes: Probes,
+    /// Tells that a workspace is gone.
+    pub workspace_gone: Notify,
     /// Queue positions, published by compute targets for their runs.
     pub board: Board,
 }

@@ -15,6 +15,7 @@ use kube::Client;
 use kube::api::PartialObjectMeta;
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -35,6 +36,7 @@ use crate::kit::{driver, primary};
 use crate::leader::Election;
 use crate::region::Regions;
 use crate::serving::{self, Serving};
+use crate::workspace::storage::Probes;
 use crate::{region, relay, role_assignment, run, web_service, workspace};
 
 const LEASE: &str = "atelier-operator";
@@ -129,6 +131,8 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         contests: Contests::default(),
         metrics: metrics.clone(),
         clock: Timestamp::now,
+        probes: Probes::new(args.storage_probe.unsigned_abs()),
+        workspace_gone: Notify::new(),
         board: Board::default(),
     });
 
@@ -230,6 +234,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         web_service::reconcile
     );
     controllers.spawn(workspace::sweep::run(ctx.clone(), stop.clone()));
+    controllers.spawn(workspace::storage::sweep(ctx.clone(), stop.clone()));
     controllers.spawn(region::run(ctx.clone(), stop.clone()));
 
     // Leadership waits until every view is filled, so that no decision rests on an empty one.
@@ -357,6 +362,7 @@ fn settings(args: &OperatorArgs, gateways_listen: bool) -> Settings {
         service_account: args.service_account.clone(),
         locations: args.places.locations.clone(),
         gateway_image: args.gateway_image.clone(),
+        storage_image: args.storage_image.clone(),
         placeholder_image: args.operator_image.clone(),
         gateway_client: gateways_listen
             .then(|| serving::client_name(&args.namespace, &args.serving)),

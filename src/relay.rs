@@ -58,7 +58,13 @@ async fn relay(ctx: &Ctx, change: &Change) {
                     assignment.spec.principal.namespace.as_deref() == Some(change.name.as_str())
                 });
         }
-        "Workspace" => everything_in(ctx, namespace),
+        "Workspace" => {
+            if change.gone {
+                ctx.probes.forget(&change.uid);
+                ctx.workspace_gone.notify_one();
+            }
+            everything_in(ctx, namespace);
+        }
         "RoleAssignment" if change.gone => {
             role_assignment::deleted(ctx, namespace, &change.uid).await
         }

@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::actions::score::Gateways;
 use crate::args::{Certificates, ServingArgs};
-use crate::kit::children::Children;
-use crate::web_service::certificate;
-use crate::{actions as ours, admission};
+use crate::kit::certificate;
+use crate::kit::children::{Children, Seen};
+use crate::{actions as ours, admission, web_service, workspace};
 
 /// The Secret of the authority, and those of the certificates that the replicas serve with and show to gateways.
 const AUTHORITY: &str = "atelier-ca";
@@ -158,7 +158,7 @@ pub fn certificates(
     let (judge, children) = (issuer.clone(), children.clone());
     let elsewhere = Elsewhere {
         issuer: issuer.clone(),
-        all_current: Arc::new(move || certificate::all_current(&children, &judge)),
+        all_current: Arc::new(move || certificate::all_current(&children, &judge, is_certificate)),
     };
     let api = format!("{}.{}", actions::VERSION, actions::GROUP);
     Ok(Config {
@@ -181,6 +181,18 @@ pub fn certificates(
         elsewhere: Some(elsewhere),
         periods: periods(args)?,
     })
+}
+
+/// Whether a Secret holds a certificate of ours in a workspace's namespace.
+fn is_certificate(name: &str, seen: &Seen) -> bool {
+    let Some(owner) = &seen.owner else {
+        return false;
+    };
+    match owner.kind.as_str() {
+        "WebService" => name == web_service::certificate_secret_name(&owner.name),
+        "Workspace" => name == workspace::storage::certificate_secret_name(&owner.name),
+        _ => false,
+    }
 }
 
 /// Twice what it is used for, so that an operator that was down for a while finds it still good.

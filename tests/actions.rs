@@ -19,5 +19,7 @@ mod rotation;
 mod runs;
 #[path = "actions/score.rs"]
 mod score;
+#[path = "actions/storage.rs"]
+mod storage;
 #[path = "actions/team.rs"]
 mod team;

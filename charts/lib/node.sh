@@ -18,7 +18,8 @@ EOF
 install_images() {
   helm upgrade --install atelier "$chart" -n atelier-system --create-namespace --wait --timeout 120s \
     --set-string "image.repository=${ATELIER_OPERATOR_IMAGE%:*},image.tag=${ATELIER_OPERATOR_IMAGE##*:}" \
-    --set-string "gateway.image.repository=${ATELIER_GATEWAY_IMAGE%:*},gateway.image.tag=${ATELIER_GATEWAY_IMAGE##*:}" "$@"
+    --set-string "gateway.image.repository=${ATELIER_GATEWAY_IMAGE%:*},gateway.image.tag=${ATELIER_GATEWAY_IMAGE##*:}" \
+    --set-string "storage.image.repository=${ATELIER_STORAGE_IMAGE%:*},storage.image.tag=${ATELIER_STORAGE_IMAGE##*:}" "$@"
 }
 
 # Names of what the hook makes; none of it is to be left.

@@ -28,6 +28,7 @@ bind rbac.authorization.k8s.io clusterroles - atelier-contributor - yes
 bind rbac.authorization.k8s.io clusterroles - atelier-reader - yes
 bind rbac.authorization.k8s.io clusterroles - atelier-workspace-manager - yes
 bind rbac.authorization.k8s.io clusterroles - atelier-identity - yes
+bind rbac.authorization.k8s.io clusterroles - atelier-identity-storage - yes
 bind rbac.authorization.k8s.io clusterroles - atelier-regional - yes
 bind rbac.authorization.k8s.io clusterroles - atelier-regional-computetargets - no
 bind rbac.authorization.k8s.io clusterroles - atelier-operator - no
@@ -75,6 +76,12 @@ list coordination.k8s.io leases - - atelier-system no
 watch coordination.k8s.io leases - - atelier-system no
 watch coordination.k8s.io leases - atelier-operator team no
 get - secrets - - atelier-system no
+list - secrets - - atelier-system no
+get - secrets - atelier-storage-key atelier-system yes
+update - secrets - atelier-storage-key atelier-system no
+update - secrets - atelier-storage-rings-0 atelier-system yes
+update - secrets - atelier-storage-rings-f atelier-system yes
+delete - secrets - atelier-storage-rings-0 atelier-system no
 create - pods - - atelier-system no
 # in a workspace's namespace
 create - secrets - - team yes
@@ -88,6 +95,9 @@ create - pods ephemeralcontainers - team no
 create - serviceaccounts - - team yes
 create - serviceaccounts token - team no
 update - services - - team yes
+create - persistentvolumeclaims - - team yes
+patch - persistentvolumeclaims - - team yes
+update - persistentvolumeclaims - - team no
 update apps deployments - - team yes
 update rbac.authorization.k8s.io roles - - team yes
 escalate rbac.authorization.k8s.io roles - - team no
@@ -157,7 +167,7 @@ operator() {
   check "no rule lets anybody escalate" rules_without '.verbs | any(. == "escalate")'
   check "impersonate comes with the names of regional identities" rules_without \
     '(.verbs | index("impersonate")) and (.resources != ["serviceaccounts"] or .resourceNames != ["aml-local"])'
-  check "bind comes with names" rules_without '(.verbs | index("bind")) and (.resourceNames | length != 6)'
+  check "bind comes with names" rules_without '(.verbs | index("bind")) and (.resourceNames | length != 7)'
 
   heading "Pods"
   kubectl create namespace restricted >/dev/null

@@ -73,7 +73,7 @@ render() {
   check "helm lint --strict" helm lint --strict "$chart"
   check "with the defaults" rendered
   check "with everything set" rendered --set replicas=3,priorityClassName=high \
-    --set-string image.tag=1,gateway.image.tag=2 \
+    --set-string image.tag=1,gateway.image.tag=2,storage.image.tag=3 \
     --set 'locations={local,eu-west}' --set-json 'nodeSelector={"a":"b"},tolerations=[{"operator":"Exists"}]' \
     --set-json 'imagePullSecrets=[{"name":"pull"}],podAnnotations={"a/b":"c"},podLabels={"d":"e"}' \
     --set-json 'affinity={"nodeAffinity":{}}' --set image.pullPolicy=Always,workloads.pullPolicy=Never

@@ -54,6 +54,15 @@ make_certificates() {
   new_cert "$pki/kube-apiserver" ca serverAuth /CN=kube-apiserver \
     "IP:$HOST_IP,IP:127.0.0.1,IP:$API_SERVICE_IP,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:$service,DNS:$service.$DNS_DOMAIN"
   new_cert "$pki/kubelet-client" ca clientAuth /O=system:masters/CN=kube-apiserver-kubelet-client
+  # Secrets are encrypted in etcd, as they should be anywhere.
+  (umask 077 && cat >"$pki/encryption.yaml") <<EOF
+apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources:
+- resources: [secrets]
+  providers:
+  - secretbox: {keys: [{name: key, secret: "$(openssl rand -base64 32)"}]}
+EOF
   openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$pki/service-account.key" 2>/dev/null
   openssl pkey -in "$pki/service-account.key" -pubout -out "$pki/service-account.pub"
   new_kubeconfig "$DIR/kubeconfig" /O=system:masters/CN=admin

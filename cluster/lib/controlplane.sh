@@ -40,6 +40,7 @@ define_control_plane() {
     --requestheader-extra-headers-prefix X-Remote-Extra- --requestheader-group-headers X-Remote-Group \
     --requestheader-username-headers X-Remote-User --proxy-client-cert-file "$pki/front-proxy-client.crt" \
     --proxy-client-key-file "$pki/front-proxy-client.key" --enable-aggregator-routing \
+    --encryption-provider-config "$pki/encryption.yaml" \
     --audit-policy-file "$cluster_root/conf/audit-policy.yaml" --audit-log-path "$DIR/audit.log" \
     --audit-log-mode blocking --audit-log-maxsize 100000
 

@@ -27,7 +27,9 @@ impl<'a> Regional<'a> {
             account_namespace: ctx.settings.namespace.clone(),
             account: identity_name(location),
             verb: "create",
+            group: "",
             resource: "pods",
+            subresource: "",
             namespace: workspace.namespace().unwrap_or_default(),
         };
         Self {

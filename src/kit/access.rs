@@ -30,8 +30,12 @@ pub struct Question {
     pub account: String,
     /// What it wants to do: `create`, `get`, ….
     pub verb: &'static str,
-    /// With what, of the core group: `pods`, ….
+    /// The API group of what it wants to do it with; empty for the core group.
+    pub group: &'static str,
+    /// With what: `pods`, ….
     pub resource: &'static str,
+    /// With which part of that; empty for all of it.
+    pub subresource: &'static str,
     /// Where.
     pub namespace: String,
 }
@@ -39,6 +43,7 @@ pub struct Question {
 impl Question {
     fn review(&self) -> SubjectAccessReview {
         let everybody = "system:authenticated".to_owned();
+        let some = |text: &'static str| (!text.is_empty()).then(|| text.to_owned());
         let accounts = "system:serviceaccounts".to_owned();
         let neighbours = format!("{accounts}:{}", self.account_namespace);
         SubjectAccessReview {
@@ -48,7 +53,9 @@ impl Question {
                 resource_attributes: Some(ResourceAttributes {
                     namespace: Some(self.namespace.clone()),
                     verb: Some(self.verb.into()),
+                    group: some(self.group),
                     resource: Some(self.resource.into()),
+                    subresource: some(self.subresource),
                     ..ResourceAttributes::default()
                 }),
                 ..SubjectAccessReviewSpec::default()
@@ -131,7 +138,9 @@ mod tests {
             account_namespace: "n".into(),
             account: "team".into(),
             verb: "create",
+            group: "",
             resource: "pods",
+            subresource: "",
             namespace: namespace.into(),
         }
     }

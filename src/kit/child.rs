@@ -1,7 +1,7 @@
 //! Children: the Kubernetes objects that are made for a custom resource.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{ApiResource, DynamicObject};
 use kube::{Api, Client, ResourceExt as _};
@@ -20,18 +20,20 @@ pub enum ChildKind {
     Service,
     Deployment,
     Pod,
+    PersistentVolumeClaim,
 }
 
 impl ChildKind {
     /// The kinds that are watched in each workspace's namespace. RoleBindings are watched for the whole cluster:
     /// they come before the rights to anything else in a namespace.
-    pub const PER_NAMESPACE: [Self; 6] = [
+    pub const PER_NAMESPACE: [Self; 7] = [
         Self::ServiceAccount,
         Self::Role,
         Self::Secret,
         Self::Service,
         Self::Deployment,
         Self::Pod,
+        Self::PersistentVolumeClaim,
     ];
 
     /// Group, version, kind and plural.
@@ -44,6 +46,7 @@ impl ChildKind {
             Self::Service => ApiResource::erase::<Service>(&()),
             Self::Deployment => ApiResource::erase::<Deployment>(&()),
             Self::Pod => ApiResource::erase::<Pod>(&()),
+            Self::PersistentVolumeClaim => ApiResource::erase::<PersistentVolumeClaim>(&()),
         }
     }
 
@@ -57,6 +60,7 @@ impl ChildKind {
             Self::Service => "Service",
             Self::Deployment => "Deployment",
             Self::Pod => "Pod",
+            Self::PersistentVolumeClaim => "PersistentVolumeClaim",
         }
     }
 

@@ -79,6 +79,8 @@ fn normal_form(kind: ChildKind, object: &Value) -> Value {
         }
         ChildKind::Pod => pod_spec(&mut out),
         ChildKind::Secret => data_by_digest(&mut out),
+        // What was asked for cannot be changed, but for its size, which an administrator may enlarge.
+        ChildKind::PersistentVolumeClaim => drop(out.remove("spec")),
         ChildKind::Role | ChildKind::RoleBinding => {}
     }
     without_nulls(Value::Object(out))

@@ -43,6 +43,15 @@ impl Parent {
         })
     }
 
+    /// The same for a part of it that is told apart by its component: a workspace's storage.
+    #[must_use]
+    pub fn part(&self, component: &str) -> Self {
+        Self {
+            component: component.into(),
+            ..self.clone()
+        }
+    }
+
     /// The reference that makes a child the parent's.
     pub fn owner(&self) -> &OwnerReference {
         &self.owner

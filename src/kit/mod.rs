@@ -8,6 +8,7 @@
 pub mod access;
 pub mod apply;
 pub mod backoff;
+pub mod certificate;
 pub mod child;
 pub mod children;
 pub mod conditions;
@@ -22,6 +23,7 @@ pub mod pod;
 pub mod pods;
 pub mod primary;
 pub mod rights;
+pub mod secrets;
 pub mod status;
 pub mod triggers;
 pub mod watch;

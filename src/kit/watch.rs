@@ -212,10 +212,14 @@ fn fire(key: &ChildKey, seen: &Seen, triggers: &Triggers) {
     match (&seen.owner, &seen.workspace) {
         (Some(owner), _) => {
             triggers.fire(&owner.kind, &key.namespace, &owner.name);
-            // A workspace's own parts are what everything else in its namespace waits for.
-            if owner.kind == "Workspace" {
+            // A workspace's identities and their rights are what everything else in its namespace waits for.
+            let waited_for = matches!(key.kind, ChildKind::ServiceAccount | ChildKind::RoleBinding);
+            if owner.kind == "Workspace" && waited_for {
                 triggers.fire(NAMESPACE_CHANGED, &key.namespace, "");
             }
+        }
+        (None, Some(workspace)) if key.kind == ChildKind::PersistentVolumeClaim => {
+            triggers.fire("Workspace", &key.namespace, workspace);
         }
         // What is to outlive its workspace has no owner. It says who has the namespace, and what our rights are there.
         (None, Some(_)) => triggers.fire(NAMESPACE_CHANGED, &key.namespace, ""),
@@ -225,8 +229,14 @@ fn fire(key: &ChildKey, seen: &Seen, triggers: &Triggers) {
     if let Some(target) = &pod.compute_target {
         triggers.fire("ComputeTarget", &key.namespace, target);
     }
-    if let (Some("webservice"), Some(service)) = (pod.component.as_deref(), &pod.instance) {
-        triggers.fire("WebService", &key.namespace, service);
+    match (pod.component.as_deref(), &pod.instance) {
+        (Some("webservice"), Some(service)) => {
+            triggers.fire("WebService", &key.namespace, service);
+        }
+        (Some("storage"), Some(workspace)) => {
+            triggers.fire("Workspace", &key.namespace, workspace);
+        }
+        _ => {}
     }
 }
 

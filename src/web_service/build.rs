@@ -7,17 +7,17 @@ use std::collections::BTreeMap;
 use atelier_api::gateway_policy::{GatewayPolicy, POLICY_KEY};
 use atelier_api::labels;
 use atelier_api::v1alpha1::AuthMode;
-use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::{Secret, Service, ServiceAccount, ServicePort, ServiceSpec};
+use atelier_pki::Leaf;
+use k8s_openapi::api::core::v1::{Service, ServiceAccount, ServicePort, ServiceSpec};
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::keys::{KeysShape, PublicKeys};
 use crate::kit::Error;
 use crate::kit::child::{ChildKind, Desired};
-use crate::kit::content::{self, ContentHash};
+use crate::kit::content::ContentHash;
 use crate::kit::meta::Parent;
+use crate::kit::secrets;
 
 pub use deployment::{GATEWAY, MODEL, deployment};
 
@@ -44,6 +44,12 @@ pub fn gateway_secret_name(service: &str) -> String {
 /// an Ingress.
 pub fn certificate_secret_name(service: &str) -> String {
     format!("{}-tls", gateway_secret_name(service))
+}
+
+/// The gateways' certificate, by which the operator knows them and they know the operator.
+pub fn certificate(parent: &Parent) -> Leaf {
+    let secret = certificate_secret_name(&parent.name);
+    Leaf::of_service(secret, &parent.name, &parent.namespace)
 }
 
 /// The gateway's identity.
@@ -93,50 +99,14 @@ pub fn rights(parent: &Parent, certificate: bool) -> Result<[Desired; 2], Error>
 
 /// The Secret with the keys.
 pub fn keys_secret(parent: &Parent, data: BTreeMap<String, Vec<u8>>) -> Result<Desired, Error> {
-    let name = keys_secret_name(&parent.name);
-    secret(parent, name, OPAQUE, data, BTreeMap::new())
+    let metadata = parent.child(keys_secret_name(&parent.name));
+    secrets::desired(metadata, secrets::OPAQUE, data)
 }
 
 /// The hash of the Secret with the keys, by what may be known of them.
 pub fn keys_secret_hash(parent: &Parent, keys: &KeysShape) -> Result<ContentHash, Error> {
-    hash_of(
-        parent,
-        keys_secret_name(&parent.name),
-        OPAQUE,
-        keys.digests(),
-    )
-}
-
-/// The Secret with the gateway's certificate.
-pub fn certificate_secret(
-    parent: &Parent,
-    data: BTreeMap<String, Vec<u8>>,
-) -> Result<Desired, Error> {
-    let name = certificate_secret_name(&parent.name);
-    secret(parent, name, TLS, data, BTreeMap::new())
-}
-
-/// The hash of the Secret with the gateway's certificate, by the digests of what is in it.
-pub fn certificate_secret_hash<'a>(
-    parent: &Parent,
-    digests: impl IntoIterator<Item = (&'a str, &'a [u8; 32])>,
-) -> Result<ContentHash, Error> {
-    hash_of(parent, certificate_secret_name(&parent.name), TLS, digests)
-}
-
-fn hash_of<'a>(
-    parent: &Parent,
-    name: String,
-    type_: &str,
-    digests: impl IntoIterator<Item = (&'a str, &'a [u8; 32])>,
-) -> Result<ContentHash, Error> {
-    let secret = Secret {
-        metadata: secret_metadata(parent, name, BTreeMap::new()),
-        type_: Some(type_.into()),
-        ..Secret::default()
-    };
-    let secret = serde_json::to_value(secret)?;
-    Ok(content::hash_by_digests(&secret, digests))
+    let metadata = parent.child(keys_secret_name(&parent.name));
+    secrets::hash(metadata, secrets::OPAQUE, keys.digests())
 }
 
 /// The Secret that gateways go by: the mode, and digests of the keys. One document, so that a switch is one moment.
@@ -153,49 +123,10 @@ pub fn gateway_secret(
     };
     let data = [(POLICY_KEY.to_owned(), policy.to_json()?.into_bytes())].into();
     let annotations = public.map(|public| (labels::KEYS_UID.to_owned(), public.secret_uid.clone()));
-    secret(
-        parent,
-        gateway_secret_name(&parent.name),
-        OPAQUE,
-        data,
-        annotations.into_iter().collect(),
-    )
-}
-
-const OPAQUE: &str = "Opaque";
-const TLS: &str = "kubernetes.io/tls";
-
-fn secret(
-    parent: &Parent,
-    name: String,
-    type_: &str,
-    data: BTreeMap<String, Vec<u8>>,
-    annotations: BTreeMap<String, String>,
-) -> Result<Desired, Error> {
-    let data = data
-        .into_iter()
-        .map(|(name, value)| (name, ByteString(value)))
-        .collect();
-    let secret = Secret {
-        metadata: secret_metadata(parent, name, annotations),
-        data: Some(data),
-        type_: Some(type_.into()),
-        ..Secret::default()
-    };
-    Desired::new(ChildKind::Secret, &secret)
-}
-
-fn secret_metadata(
-    parent: &Parent,
-    name: String,
-    annotations: BTreeMap<String, String>,
-) -> ObjectMeta {
-    let mut metadata = parent.child(name);
-    metadata
-        .annotations
-        .get_or_insert_default()
-        .extend(annotations);
-    metadata
+    let mut metadata = parent.child(gateway_secret_name(&parent.name));
+    let all = metadata.annotations.get_or_insert_default();
+    all.extend(annotations);
+    secrets::desired(metadata, secrets::OPAQUE, data)
 }
 
 /// The Service in front of the gateways. `internal` says whether they have a listener for the operator.

@@ -5,7 +5,6 @@
 //! certificate by which the operator knows them.
 
 mod build;
-pub mod certificate;
 pub mod keys;
 pub mod keystore;
 mod status;
@@ -24,9 +23,11 @@ use crate::kit::children::View as ChildView;
 use crate::kit::contest::look_again;
 use crate::kit::meta::Parent;
 use crate::kit::pod::PodView;
-use crate::kit::{self, Error};
+use crate::kit::{self, Error, certificate};
 use crate::workspace::gate::{Admission, admit};
-pub use build::{GATEWAY, INTERNAL_PORT, MODEL, gateway_secret_name, keys_secret_name};
+pub use build::{
+    GATEWAY, INTERNAL_PORT, MODEL, certificate_secret_name, gateway_secret_name, keys_secret_name,
+};
 use status::{Progress, Seen};
 
 const MANAGER: &str = "atelier-webservice";
@@ -144,7 +145,8 @@ async fn make(
     }
     let mut next = None;
     if let Some(issuer) = &ctx.issuer {
-        match certificate::ensure(&parent, issuer, ctx).await {
+        let leaf = build::certificate(&parent);
+        match certificate::ensure(&parent, &leaf, issuer, ctx, MANAGER).await {
             Ok(after) => next = after,
             Err(error) => unless_contested(error)?,
         }

@@ -1,5 +1,6 @@
 //! The children of a workspace.
 
+use atelier_api::v1alpha1::GrantResource;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -12,10 +13,6 @@ use crate::region;
 
 /// The ClusterRole, shipped with the chart, that holds our rights in one workspace's namespace.
 const MANAGER_ROLE: &str = "atelier-workspace-manager";
-/// The ClusterRole, shipped with the chart, of the managed identity in its workspace's namespace.
-const IDENTITY_ROLE: &str = "atelier-identity";
-/// What the managed identity is in its workspace, by the name that people know.
-pub const IDENTITY_GRANT: &str = "Contributor";
 /// The ClusterRole, shipped with the chart, of a regional identity in the namespace of each workspace there, and the
 /// name of the binding to it.
 const REGIONAL_ROLE: &str = "atelier-regional";
@@ -35,9 +32,28 @@ pub fn run_identity_name(workspace: &str) -> String {
     format!("{workspace}-run")
 }
 
-/// Name of the binding that grants the managed identity what it may do in its workspace.
-pub fn identity_binding_name(workspace: &str) -> String {
-    format!("{workspace}-identity")
+/// What a grant makes the managed identity, by the name that people know.
+pub fn role(resource: GrantResource) -> &'static str {
+    match resource {
+        GrantResource::Workspace => "Contributor",
+        GrantResource::Storage => "DataContributor",
+    }
+}
+
+/// The ClusterRole, shipped with the chart, that a grant binds.
+fn identity_role(resource: GrantResource) -> &'static str {
+    match resource {
+        GrantResource::Workspace => "atelier-identity",
+        GrantResource::Storage => "atelier-identity-storage",
+    }
+}
+
+/// Name of the binding that is a grant.
+pub fn identity_binding_name(workspace: &str, resource: GrantResource) -> String {
+    match resource {
+        GrantResource::Workspace => format!("{workspace}-identity"),
+        GrantResource::Storage => format!("{workspace}-identity-storage"),
+    }
 }
 
 /// Name of the binding that lets the regional identity make placeholders.
@@ -54,11 +70,11 @@ pub fn manager_binding(parent: &Parent, settings: &Settings) -> Result<Desired, 
     Desired::new(ChildKind::RoleBinding, &binding)
 }
 
-/// The managed identity's grant in its workspace.
-pub fn identity_binding(parent: &Parent) -> RoleBinding {
-    let metadata = parent.child(identity_binding_name(&parent.name));
+/// A grant of the managed identity.
+pub fn identity_binding(parent: &Parent, resource: GrantResource) -> RoleBinding {
+    let metadata = parent.child(identity_binding_name(&parent.name, resource));
     let subject = account(identity_name(&parent.name), &parent.namespace);
-    binding(metadata, IDENTITY_ROLE, subject)
+    binding(metadata, identity_role(resource), subject)
 }
 
 /// The regional identity's binding.

@@ -178,7 +178,7 @@ mod tests {
             name,
             atelier_api::WorkspaceSpec {
                 location: "local".into(),
-                resync_keys: 0,
+                ..atelier_api::WorkspaceSpec::default()
             },
         );
         let made = jiff::Timestamp::from_second(second).expect("a valid time");

@@ -1,20 +1,21 @@
 //! Workspace: opens a namespace to everything else.
 //!
 //! Its children: the operator's own binding in the namespace, which comes first and is what gives us any right there;
-//! the managed identity and its grants; the binding of the regional identity; and the ServiceAccount, without a right,
-//! that users' code runs as.
+//! the managed identity and its grants; the binding of the regional identity; the ServiceAccount, without a right, that
+//! users' code runs as; and the storage, where the workspace has its own.
 
 mod build;
 pub mod gate;
 pub mod grants;
 mod status;
+pub mod storage;
 pub mod sweep;
 mod validate;
 
 use std::sync::Arc;
 
 use atelier_api::conditions::reasons;
-use atelier_api::v1alpha1::ProvisioningState;
+use atelier_api::v1alpha1::{GrantResource, ProvisioningState};
 use atelier_api::{Workspace, WorkspaceStatus};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -27,7 +28,7 @@ use crate::kit::meta::Parent;
 use crate::kit::triggers::NAMESPACE_CHANGED;
 use crate::kit::{self, Error};
 use grants::Grants;
-use status::{GrantChange, Progress};
+use status::{Found, GrantChange, Progress};
 
 pub use build::{identity_name, manager_binding_name, regional_binding_name, run_identity_name};
 
@@ -47,10 +48,16 @@ pub async fn reconcile(workspace: Arc<Workspace>, ctx: Arc<Ctx>) -> Result<Actio
     if matches!(gate::gate(&ctx, &namespace), gate::Gate::Terminating) {
         return Ok(Action::await_change());
     }
+    let mut storage = None;
     let (progress, next) = match validate::validate(workspace, &ctx) {
         Err(rejection) => (Progress::Rejected(rejection), None),
         Ok(parent) => match make(workspace, &parent, &ctx).await {
-            Ok(Some(grants)) => (Progress::Complete(grants), None),
+            Ok(Some(grants)) => {
+                let granted = grants.state(GrantResource::Storage);
+                let (state, next) = storage::settle(workspace, &parent, &ctx, granted).await?;
+                storage = state;
+                (Progress::Complete(grants), next)
+            }
             // After a start: what is not known yet says nothing of a workspace that was ready.
             Ok(None) if was_ready(workspace) => return Ok(Action::requeue(SOON)),
             Ok(None) => (Progress::Underway, Some(SOON)),
@@ -58,10 +65,13 @@ pub async fn reconcile(workspace: Arc<Workspace>, ctx: Arc<Ctx>) -> Result<Actio
             Err(error) => return Err(error),
         },
     };
-    let counts = status::count(workspace, &ctx);
     let now = (ctx.clock)();
-    let contested = contested(workspace, &ctx, now);
-    let after = status::status(workspace, &progress, counts, contested.as_ref(), now);
+    let found = Found {
+        counts: status::count(workspace, &ctx),
+        storage,
+        contested: contested(workspace, &ctx, now),
+    };
+    let after = status::status(workspace, &progress, &found, now);
     let written = kit::status::write(
         &ctx.client,
         &ctx.claim,
@@ -73,7 +83,7 @@ pub async fn reconcile(workspace: Arc<Workspace>, ctx: Arc<Ctx>) -> Result<Actio
     if written {
         tell(workspace, &after, &ctx).await;
     }
-    Ok(look_again(next, contested.as_ref(), now))
+    Ok(look_again(next, found.contested.as_ref(), now))
 }
 
 /// Tells people of what has changed, and everything in the namespace if a grant has.
@@ -83,6 +93,22 @@ async fn tell(workspace: &Workspace, after: &WorkspaceStatus, ctx: &Ctx) {
         ctx.events
             .normal(workspace, "Reconcile", reason, &note)
             .await;
+    }
+    if let Some((ready, note)) = status::storage_change(before, after) {
+        match ready {
+            true => {
+                let reason = "StorageReady";
+                ctx.events
+                    .normal(workspace, "Reconcile", reason, &note)
+                    .await;
+            }
+            false => {
+                let reason = "StorageNotReady";
+                ctx.events
+                    .warning(workspace, "Reconcile", reason, &note)
+                    .await;
+            }
+        }
     }
     for change in status::grant_changes(workspace, after) {
         match change {
@@ -119,7 +145,11 @@ fn contested(workspace: &Workspace, ctx: &Ctx, now: Timestamp) -> Option<Contest
 }
 
 /// Makes the children. `None` unless everything in the namespace is known, so that others may begin.
-async fn make(workspace: &Workspace, parent: &Parent, ctx: &Ctx) -> Result<Option<Grants>, Error> {
+async fn make(
+    workspace: &Workspace,
+    parent: &Parent,
+    ctx: &Arc<Ctx>,
+) -> Result<Option<Grants>, Error> {
     let applier = ctx.applier(MANAGER);
     // First the binding: without it nothing else in the namespace may even be looked at.
     applier

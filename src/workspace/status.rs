@@ -1,12 +1,15 @@
 //! The status of a workspace: pure.
 
-use atelier_api::conditions::{IDENTITY_ACCESS, READY, RECONCILING, STALLED, reasons};
+use atelier_api::conditions::{
+    IDENTITY_ACCESS, READY, RECONCILING, STALLED, STORAGE_READY, reasons,
+};
 use atelier_api::v1alpha1::{Grant, GrantState, Identity, ProvisioningState};
 use atelier_api::{Workspace, WorkspaceStatus};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use super::grants::{Grants, sentence};
+use super::storage;
 use super::validate::Rejection;
 use crate::ctx::Ctx;
 use crate::kit::conditions::Conditions;
@@ -31,6 +34,17 @@ pub enum Progress {
 pub struct Counts {
     runs: i32,
     services: i32,
+}
+
+/// What else there is of a workspace.
+#[derive(Debug)]
+pub struct Found {
+    /// Runs and services.
+    pub counts: Counts,
+    /// Its storage; `None` if it has none, or is not made.
+    pub storage: Option<storage::State>,
+    /// Who insists on changing its children.
+    pub contested: Option<Contested>,
 }
 
 /// Counts what is in the workspace's namespace; nothing, unless the workspace has it.
@@ -65,8 +79,7 @@ pub fn count(workspace: &Workspace, ctx: &Ctx) -> Counts {
 pub fn status(
     workspace: &Workspace,
     progress: &Progress,
-    counts: Counts,
-    contested: Option<&Contested>,
+    found: &Found,
     now: Timestamp,
 ) -> WorkspaceStatus {
     let before = workspace.status.clone().unwrap_or_default();
@@ -128,6 +141,20 @@ pub fn status(
         Some((all, why, sentence)) => conditions.set(IDENTITY_ACCESS, Some(*all), why, sentence),
         None => conditions,
     };
+    // While it is not known what is so, what was said of the storage stands.
+    let storage = match (progress, &found.storage) {
+        (Progress::Complete(_), state) => state.clone(),
+        _ => storage::State::recorded(workspace),
+    };
+    let conditions = match &storage {
+        Some(state) => conditions.set(
+            STORAGE_READY,
+            Some(state.ready),
+            &state.reason,
+            &state.message,
+        ),
+        None => conditions,
+    };
     WorkspaceStatus {
         observed_generation: workspace.metadata.generation,
         workspace_id: workspace.uid(),
@@ -135,12 +162,13 @@ pub fn status(
         identity,
         resync_requested: before.resync_requested.clone(),
         resynced,
-        runs: counts.runs,
-        services: counts.services,
+        storage: storage.and_then(|state| state.status),
+        runs: found.counts.runs,
+        services: found.counts.services,
         conditions: conditions
             .set_while(underway, RECONCILING, reason, &message)
             .set_while(stalled, STALLED, reason, &message)
-            .contested(contested)
+            .contested(found.contested.as_ref())
             .build(),
     }
 }
@@ -182,6 +210,22 @@ pub fn grant_changes(workspace: &Workspace, after: &WorkspaceStatus) -> Vec<Gran
         _ => None,
     };
     grants.filter_map(change).collect()
+}
+
+/// Whether a storage began to work, or no longer does, and why.
+pub fn storage_change(
+    before: Option<&WorkspaceStatus>,
+    after: &WorkspaceStatus,
+) -> Option<(bool, String)> {
+    let find = |status: &WorkspaceStatus| {
+        let mut conditions = status.conditions.iter();
+        let condition = conditions.find(|c| c.type_ == STORAGE_READY)?;
+        Some((condition.status == "True", condition.message.clone()))
+    };
+    let (ready, note) = find(after)?;
+    // One that never worked has not stopped to.
+    let was = before.and_then(find).is_some_and(|(was, _)| was);
+    (ready != was).then_some((ready, note))
 }
 
 /// The event that tells of a change, if people want to know of it.

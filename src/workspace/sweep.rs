@@ -13,6 +13,7 @@ use super::{gate, manager_binding_name};
 use crate::ctx::Ctx;
 use crate::kit::Error;
 use crate::kit::child::{ChildKey, ChildKind};
+use crate::kit::children::Seen;
 
 /// How often the views are looked through. Costs no API call.
 const EVERY: Duration = Duration::from_secs(1);
@@ -47,12 +48,22 @@ async fn sweep(ctx: &Ctx, namespace: &str) -> Result<(), Error> {
         // Not ours any more, whatever is there: only the rights go.
         gate::Gate::NotEnabled(_) => {}
         gate::Gate::Closed(_) => {
-            let left = || {
-                !ctx.children
-                    .select(namespace, |key, _| *key != binding)
-                    .is_empty()
+            if !ctx.children.is_complete(namespace) {
+                return Ok(());
+            }
+            let volume = |key: &ChildKey| key.kind == ChildKind::PersistentVolumeClaim;
+            let going = |_: &ChildKey, seen: &Seen| seen.goes_with().is_some();
+            for (key, seen) in ctx.children.select(namespace, going) {
+                if !seen.deleting {
+                    ctx.applier(super::MANAGER).delete(&key, &seen).await?;
+                    info!(namespace, volume = key.name, "goes with its workspace");
+                }
+            }
+            // A volume that stays, stays without us.
+            let left = |key: &ChildKey, seen: &Seen| {
+                *key != binding && (!volume(key) || seen.goes_with().is_some())
             };
-            if !ctx.children.is_complete(namespace) || left() {
+            if !ctx.children.select(namespace, left).is_empty() {
                 return Ok(());
             }
         }

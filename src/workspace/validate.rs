@@ -104,7 +104,7 @@ mod tests {
             "team",
             atelier_api::WorkspaceSpec {
                 location: location.into(),
-                resync_keys: 0,
+                ..atelier_api::WorkspaceSpec::default()
             },
         );
         workspace.metadata.namespace = Some("n".into());

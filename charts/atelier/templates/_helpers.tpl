@@ -22,6 +22,10 @@ app.kubernetes.io/component: operator
 {{ .Values.gateway.image.repository }}:{{ .Values.gateway.image.tag | default .Chart.AppVersion }}
 {{- end }}
 
+{{- define "atelier.storageImage" -}}
+{{ .Values.storage.image.repository }}:{{ .Values.storage.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
 {{/* The operator's user name, as the API server knows it. */}}
 {{- define "atelier.operatorUser" -}}
 system:serviceaccount:{{ .Release.Namespace }}:atelier-operator

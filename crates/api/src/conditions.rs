@@ -12,6 +12,8 @@ pub const DRIFT_CONTESTED: &str = "DriftContested";
 pub const AVAILABLE: &str = "Available";
 /// Workspace: the managed identity has all its grants.
 pub const IDENTITY_ACCESS: &str = "IdentityAccess";
+/// Workspace: objects can be written, read and deleted in its storage, as it was last tried.
+pub const STORAGE_READY: &str = "StorageReady";
 /// Run: the outcome. `Unknown` until the run has ended.
 pub const SUCCEEDED: &str = "Succeeded";
 
@@ -39,7 +41,26 @@ pub mod reasons {
     pub const GRANTED: &str = "Granted";
     /// Workspace: somebody took a grant of the managed identity away; the message says which, and what brings it back.
     pub const GRANT_REVOKED: &str = "GrantRevoked";
-    /// ComputeTarget: the managed identity lacks the grant that it takes to start runs.
+    /// Workspace: a small encrypted object was written, read and deleted in its storage.
+    pub const PROBED: &str = "Probed";
+    /// Workspace: its spec asks for no storage.
+    pub const NO_STORAGE: &str = "NoStorage";
+    /// Workspace: its storage's server is being made, or has not been tried yet.
+    pub const STORAGE_STARTING: &str = "StorageStarting";
+    /// Workspace: its own server needs a certificate, and nobody here signs one: the chart's `actions.enabled` is off, or
+    /// somebody else keeps the certificates.
+    pub const NO_AUTHORITY: &str = "NoAuthority";
+    /// Workspace: the Secret that its storage names is not there, or lacks a value.
+    pub const CREDENTIAL_MISSING: &str = "CredentialMissing";
+    /// Workspace: the store does not know the credential, or does not let it do what it takes.
+    pub const CREDENTIAL_REFUSED: &str = "CredentialRefused";
+    /// Workspace: the store does not answer, or shows a certificate that is not trusted.
+    pub const STORAGE_UNREACHABLE: &str = "StorageUnreachable";
+    /// Workspace: the key that wraps the workspace's keys cannot be had, or is another.
+    pub const KEY_UNAVAILABLE: &str = "KeyUnavailable";
+    /// Workspace: what its spec says of the storage cannot work: an endpoint, a bucket, a prefix.
+    pub const STORAGE_MISCONFIGURED: &str = "StorageMisconfigured";
+    /// Workspace, ComputeTarget: the managed identity lacks the grant that it takes.
     pub const GRANT_MISSING: &str = "GrantMissing";
     /// RoleAssignment: the namespace of the ServiceAccount does not consent.
     pub const NAMESPACE_DOES_NOT_CONSENT: &str = "NamespaceDoesNotConsent";

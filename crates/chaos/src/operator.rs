@@ -68,6 +68,7 @@ impl Operator {
             .env("POD_NAMESPACE", SYSTEM)
             .env("ATELIER_OPERATOR_IMAGE", "atelier.dev/operator:chaos")
             .env("ATELIER_GATEWAY_IMAGE", "atelier.dev/gateway:chaos")
+            .env("ATELIER_STORAGE_IMAGE", "atelier.dev/storage:chaos")
             .env("ATELIER_ADMIN_LISTEN", self.admin.to_string())
             .env("ATELIER_LOG", &self.settings.log)
             .stdin(Stdio::null())

@@ -56,6 +56,14 @@ impl Issuer {
         self.standing.load().signer.is_some()
     }
 
+    /// The authorities to trust at this moment, PEM; `None` while there is none.
+    #[must_use]
+    pub fn bundle(&self) -> Option<String> {
+        let standing = self.standing.load();
+        let ready = standing.signer.is_some();
+        ready.then(|| standing.authorities.bundle())
+    }
+
     /// When to make a certificate anew that is noted so; `None` if at once, because it is of another authority, has
     /// others beside it, or was asked for differently. What the note says of the entries beside it is for the caller
     /// to compare.

@@ -9,9 +9,9 @@ fn object(kind: &str, name: &str, spec: Value) -> Value {
     json!({"apiVersion": "atelier.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
 }
 
-/// A workspace.
+/// A workspace that keeps nothing: most tests need no storage server.
 pub fn workspace(name: &str) -> Value {
-    object("Workspace", name, json!({}))
+    object("Workspace", name, json!({"storage": {"type": "None"}}))
 }
 
 /// A role for a user.

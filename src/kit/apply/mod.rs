@@ -207,9 +207,12 @@ impl Applier<'_> {
         let mut object = desired.object.clone();
         object.metadata.uid = Some(seen.uid.clone());
         object.metadata.resource_version = Some(seen.version.to_string());
-        // A pod's spec cannot be put back: metadata is, and what runs the wrong image goes.
-        if desired.key.kind == ChildKind::Pod {
-            return self.replace_pod(desired, object).await;
+        // Their spec cannot be put back: their metadata is.
+        if matches!(
+            desired.key.kind,
+            ChildKind::Pod | ChildKind::PersistentVolumeClaim
+        ) {
+            return self.replace_metadata(desired, object).await;
         }
         match api
             .replace(&desired.key.name, &self.params(), &object)
@@ -238,7 +241,7 @@ impl Applier<'_> {
         }
     }
 
-    async fn replace_pod(
+    async fn replace_metadata(
         &self,
         desired: &Desired,
         object: DynamicObject,
@@ -263,7 +266,8 @@ impl Applier<'_> {
         {
             Ok(live) => {
                 let seen = self.remember(desired, &live, None)?;
-                if seen.hash != desired.hash {
+                // What runs the wrong image goes.
+                if seen.hash != desired.hash && desired.key.kind == ChildKind::Pod {
                     self.delete(&desired.key, &seen).await?;
                     return Err(Error::Stale(desired.key.to_string()));
                 }

@@ -40,6 +40,16 @@ impl SecretView {
         Self(content::values(&secret["data"]).map(entry).collect())
     }
 
+    /// All its values, by name.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.0.iter().map(|(name, entry)| (name.as_str(), entry))
+    }
+
+    /// The digests of all its values.
+    pub fn digests(&self) -> impl Iterator<Item = (&str, &[u8; 32])> {
+        self.entries().map(|(name, entry)| (name, &entry.sha256))
+    }
+
     /// One of its values.
     pub fn get(&self, name: &str) -> Option<&Entry> {
         self.0.get(name)

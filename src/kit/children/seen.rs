@@ -53,6 +53,14 @@ pub enum View {
     Deployment(DeploymentView),
     Pod(Box<PodView>),
     Secret(SecretView),
+    Volume(VolumeView),
+}
+
+/// What of a PersistentVolumeClaim the controllers look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VolumeView {
+    /// The uid of the workspace that it is to go with.
+    pub goes_with: Option<String>,
 }
 
 /// What of a Deployment the controllers look at.
@@ -116,6 +124,14 @@ impl Seen {
         }
     }
 
+    /// The workspace that a volume is to go with, where this is one that is to go with one.
+    pub fn goes_with(&self) -> Option<&str> {
+        match &self.view {
+            View::Volume(volume) => volume.goes_with.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The pod, where this is one.
     pub fn pod(&self) -> Option<&PodView> {
         match &self.view {
@@ -163,6 +179,13 @@ fn view(kind: ChildKind, value: Value) -> View {
                 ready: count("readyReplicas"),
                 available: count("availableReplicas"),
                 refused: replica_failure(&value),
+            })
+        }
+        ChildKind::PersistentVolumeClaim => {
+            let annotations = value.pointer("/metadata/annotations");
+            let uid = annotations.and_then(|all| all.get(labels::GOES_WITH)?.as_str());
+            View::Volume(VolumeView {
+                goes_with: uid.filter(|uid| !uid.is_empty()).map(Into::into),
             })
         }
         _ => View::Plain,

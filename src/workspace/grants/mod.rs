@@ -7,7 +7,7 @@
 mod decide;
 
 use atelier_api::Workspace;
-use atelier_api::v1alpha1::{Grant, GrantResource, GrantState, Resynced};
+use atelier_api::v1alpha1::{Grant, GrantResource, GrantState, Resynced, StorageType};
 use jiff::Timestamp;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -32,6 +32,21 @@ pub struct Grants {
     pub resynced: Option<Resynced>,
 }
 
+impl Grants {
+    /// One of them. What there is none of was never given.
+    pub fn state(&self, resource: GrantResource) -> GrantState {
+        let grant = self.list.iter().find(|grant| grant.resource == resource);
+        grant.map_or(GrantState::Revoked, |grant| grant.state)
+    }
+}
+
+/// What grants a workspace's identity has: none on what the workspace does not have.
+fn wanted(workspace: &Workspace) -> impl Iterator<Item = GrantResource> {
+    let stores = workspace.spec.storage.type_ != StorageType::None;
+    let storage = stores.then_some(GrantResource::Storage);
+    [GrantResource::Workspace].into_iter().chain(storage)
+}
+
 /// Sees to all grants. Says, too, whether any of their objects was written.
 pub async fn settle(
     workspace: &Workspace,
@@ -39,41 +54,51 @@ pub async fn settle(
     ctx: &Ctx,
     now: Timestamp,
 ) -> Result<(Grants, bool), Error> {
+    let (mut list, mut any_written) = (vec![], false);
+    for resource in wanted(workspace) {
+        let (state, written) = settle_one(resource, workspace, parent, ctx).await?;
+        list.push(Grant {
+            resource,
+            role: build::role(resource).into(),
+            state,
+        });
+        any_written |= written;
+    }
+    if any_written {
+        ctx.access.forget(&parent.namespace);
+    }
+    let resynced = resynced(workspace, workspace.is_to_resync(), now);
+    Ok((Grants { list, resynced }, any_written))
+}
+
+async fn settle_one(
+    resource: GrantResource,
+    workspace: &Workspace,
+    parent: &Parent,
+    ctx: &Ctx,
+) -> Result<(GrantState, bool), Error> {
     let resync = workspace.is_to_resync();
-    let recorded = workspace.grant(GrantResource::Workspace);
-    let binding = build::identity_binding(parent);
+    let recorded = workspace.grant(resource);
+    let binding = build::identity_binding(parent, resource);
     let desired = Desired::new(ChildKind::RoleBinding, &binding)?;
     let seen = ctx.children.get(&desired.key);
     let (there, seen) = match known(seen.as_ref(), &desired, recorded) {
         Some(there) => (there, seen),
         None => look(ctx, &desired.key, &binding).await?,
     };
-    let (state, written) = match decide(recorded, there, resync) {
+    match decide(recorded, there, resync) {
         Step::Give => {
             let applied = ctx.applier(MANAGER).apply(&desired).await?;
-            (GrantState::Granted, applied.written)
+            Ok((GrantState::Granted, applied.written))
         }
         // What is left of a grant gives somebody else something, or nobody anything.
         Step::Leave { remains } => {
             if let Some(seen) = seen.filter(|_| remains) {
                 ctx.applier(MANAGER).delete(&desired.key, &seen).await?;
             }
-            (GrantState::Revoked, remains)
+            Ok((GrantState::Revoked, remains))
         }
-    };
-    if written {
-        ctx.access.forget(&parent.namespace);
     }
-    let grant = Grant {
-        resource: GrantResource::Workspace,
-        role: build::IDENTITY_GRANT.into(),
-        state,
-    };
-    let grants = Grants {
-        list: vec![grant],
-        resynced: resynced(workspace, resync, now),
-    };
-    Ok((grants, written))
 }
 
 /// What our view tells, where that is enough: nobody has touched it, or it is not there and need not be.
@@ -124,14 +149,21 @@ pub async fn missing(
         workspace.name_any(),
         workspace.namespace().unwrap_or_default(),
     );
-    let binding = build::identity_binding_name(&name);
+    let binding = build::identity_binding_name(&name, resource);
     let key = ChildKey::new(ChildKind::RoleBinding, &namespace, &binding);
     let there = ctx.children.get(&key).is_some_and(|seen| !seen.deleting);
+    // What the ClusterRoles of identity/managed.yaml in the chart say.
+    let (verb, group, kind, part) = match resource {
+        GrantResource::Workspace => ("create", "", "pods", ""),
+        GrantResource::Storage => ("use", atelier_api::GROUP, "workspaces", "storage"),
+    };
     let question = Question {
         account_namespace: namespace.clone(),
         account: identity_name(&name).into(),
-        verb: "create",
-        resource: "pods",
+        verb,
+        group,
+        resource: kind,
+        subresource: part,
         namespace,
     };
     if there && ctx.access.soon_allowed(&ctx.client, &question).await? {
@@ -148,11 +180,12 @@ pub fn sentence(workspace: &Workspace, resource: GrantResource) -> String {
     );
     let without = match resource {
         GrantResource::Workspace => "no run starts",
+        GrantResource::Storage => "nothing is written to the workspace's storage, or read from it",
     };
     format!(
         "GrantMissing/{}: the managed identity {name} lacks its grant {} here, and without it {without}; \
          `kubectl atelier resync {name} -n {namespace}` or a higher spec.resyncKeys of the Workspace restores it",
         resource.as_str(),
-        build::IDENTITY_GRANT,
+        build::role(resource),
     )
 }

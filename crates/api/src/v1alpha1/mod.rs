@@ -4,6 +4,7 @@ mod common;
 mod compute_target;
 mod role_assignment;
 mod run;
+mod storage;
 mod web_service;
 mod workspace;
 
@@ -16,6 +17,10 @@ pub use role_assignment::{
     Principal, PrincipalKind, Role, RoleAssignment, RoleAssignmentSpec, RoleAssignmentStatus,
 };
 pub use run::{CancelRequest, Run, RunError, RunSpec, RunState, RunStatus};
+pub use storage::{
+    AzureBlobStorage, DeletionPolicy, EmbeddedStorage, Encryption, GcsStorage, S3Storage,
+    SecretRef, Storage, StorageStatus, StorageType,
+};
 pub use web_service::{
     Auth, AuthMode, Class, KeyGeneration, KeyStatus, KeysStatus, Limits, ServiceState, WebService,
     WebServiceSpec, WebServiceStatus,

@@ -5,11 +5,13 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::storage::{DeletionPolicy, Encryption, Storage, StorageStatus};
+
 /// A workspace owns its namespace: its identity, its people's roles, compute targets, runs and services.
 ///
 /// The namespace is the boundary, so there is one Workspace in each; an administrator opens a namespace with the
 /// label `atelier.dev/resource-group`.
-#[derive(CustomResource, Serialize, Deserialize, Clone, Debug, PartialEq, KubeSchema)]
+#[derive(CustomResource, Serialize, Deserialize, Clone, Debug, Default, PartialEq, KubeSchema)]
 #[kube(
     group = "atelier.dev",
     version = "v1alpha1",
@@ -26,6 +28,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Location", type_ = "string", json_path = ".spec.location", priority = 1),
     printcolumn(name = "Identity", type_ = "string", json_path = ".status.identity.serviceAccount", priority = 1),
+    printcolumn(name = "Storage", type_ = "string", json_path = ".status.conditions[?(@.type=='StorageReady')].reason", priority = 1),
     validation = Rule::new("self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name != 'default'")
         .message("a workspace's name has at most 40 characters, begins with a letter, holds only a-z, 0-9 and -, and is not \"default\": its ServiceAccount carries the same name")
 )]
@@ -44,6 +47,17 @@ pub struct WorkspaceSpec {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub resync_keys: i64,
+    /// Where the workspace keeps its objects.
+    #[serde(default)]
+    pub storage: Storage,
+    /// By which key the workspace's keys are wrapped; the installation's own unless it says otherwise.
+    #[serde(default)]
+    pub encryption: Encryption,
+    /// What becomes of what the workspace kept, when it is deleted. `Retain`: the volume of an embedded storage stays,
+    /// and so do the workspace's keys, and a new Workspace of the same name has both again. `Delete`: both go; what
+    /// a brought store holds can be read by nobody any more.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
 }
 
 fn local() -> String {
@@ -73,13 +87,16 @@ pub struct WorkspaceStatus {
     /// The last resync.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resynced: Option<Resynced>,
+    /// Where its objects are, and what encrypts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<StorageStatus>,
     /// Runs that have not ended.
     #[serde(default)]
     pub runs: i32,
     /// Web services.
     #[serde(default)]
     pub services: i32,
-    /// `Ready`, `IdentityAccess`, and `Reconciling` or `Stalled` while true.
+    /// `Ready`, `IdentityAccess`, `StorageReady`, and `Reconciling` or `Stalled` while true.
     #[serde(default)]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,
@@ -145,11 +162,13 @@ pub struct Grant {
     pub state: GrantState,
 }
 
-/// Where a grant is. `Workspace`: the workspace's own namespace, for the pods of runs.
+/// Where a grant is. `Workspace`: the workspace's own namespace, for the pods of runs. `Storage`: the objects of the
+/// workspace's storage, and its keys.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema)]
 #[allow(missing_docs)]
 pub enum GrantResource {
     Workspace,
+    Storage,
 }
 
 impl GrantResource {
@@ -157,6 +176,7 @@ impl GrantResource {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Workspace => "Workspace",
+            Self::Storage => "Storage",
         }
     }
 }

@@ -12,6 +12,14 @@ pub const KEEPS_TO_ITSELF: &str = "transitions-private";
 /// An image that no registry has.
 pub const NOWHERE: &str = "registry.invalid/none:1";
 
+/// What a good spec cannot have, beside what it has: the fields of other types of storage.
+const OF_OTHER_TYPES: [&str; 3] = ["storage.azureBlob", "storage.embedded", "storage.gcs"];
+
+/// Whether a place stands in a good spec.
+pub fn stands(place: &str) -> bool {
+    !OF_OTHER_TYPES.iter().any(|other| place.starts_with(other))
+}
+
 /// A kind, with all that is needed to walk its objects.
 pub struct Subject {
     /// The kind.
@@ -37,6 +45,14 @@ pub fn subjects() -> Vec<Subject> {
         "auth": {"mode": "Key", "keyGeneration": {"primary": 1, "secondary": 1}},
         "limits": {"concurrentRequestsPerReplica": 8, "maxBodyBytes": 1000, "queueWaitMs": 100, "timeoutMs": 5000},
     });
+    // A store that nobody finds: what is said of it is the same each time.
+    let workspace_spec = json!({
+        "location": "local", "resyncKeys": 1, "deletionPolicy": "Retain", "encryption": {"keyRef": {"name": "key"}},
+        "storage": {"type": "S3", "s3": {
+            "endpoint": "https://127.0.0.1:1", "region": "here", "bucket": "bucket", "prefix": "folder",
+            "caBundle": "none", "secretRef": {"name": "credential"},
+        }},
+    });
     let target_spec = json!({"managed": {
         "nodes": {"min": 1, "max": 3}, "idleSecondsBeforeScaleDown": 0, "priority": "Dedicated",
         "resources": {"cpu": "50m", "memory": "64Mi"}, "nodeSelector": {"type": "kwok"},
@@ -59,7 +75,7 @@ pub fn subjects() -> Vec<Subject> {
         subject(
             "Workspace",
             "team",
-            json!({"location": "local", "resyncKeys": 1}),
+            workspace_spec,
             vec![],
             vec![
                 role("lead", "Owner", "lead"),

@@ -1,7 +1,7 @@
-//! The certificate of a service's gateways, by which the operator knows them and they know the operator.
+//! Certificates of what runs in a workspace's namespace: a service's gateways, its storage.
 //!
-//! Like the keys it is in nobody's memory here. Its Secret is known to be right by the note in it, and by the digests
-//! that the watch leaves of the rest; it is never read. Whatever is wrong, a new certificate is the remedy.
+//! They are in nobody's memory here. The Secret of one is known to be right by the note in it, and by the digests that
+//! the watch leaves of the rest; it is never read. Whatever is wrong, a new certificate is the remedy.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,30 +9,30 @@ use std::time::Duration;
 use atelier_pki::{Issuer, Leaf, NOTE, Note};
 use jiff::Timestamp;
 
-use super::build;
+use super::child::{ChildKey, ChildKind};
+use super::children::{Children, SecretView, Seen};
+use super::meta::Parent;
+use super::{Error, secrets};
 use crate::ctx::Ctx;
-use crate::kit::Error;
-use crate::kit::child::{ChildKey, ChildKind};
-use crate::kit::children::{Children, SecretView, Seen};
-use crate::kit::meta::Parent;
 
 /// How often to look at a certificate at least: clocks can be set.
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 /// The shortest wait for a renewal.
 const SOON: Duration = Duration::from_millis(10);
 
-/// Sees that the certificate is there and right. Returns when to look again; `None` while there is no authority, of
-/// which the issuer tells.
+/// Sees that the certificate is there and right, in a Secret that the parent owns. Returns when to look again; `None`
+/// while there is no authority, of which the issuer tells.
 pub async fn ensure(
     parent: &Parent,
+    wish: &Leaf,
     issuer: &Issuer,
     ctx: &Ctx,
+    manager: &'static str,
 ) -> Result<Option<Duration>, Error> {
-    let (name, now) = (build::certificate_secret_name(&parent.name), (ctx.clock)());
-    let key = ChildKey::new(ChildKind::Secret, &parent.namespace, &name);
-    let wish = wish(parent);
+    let now = (ctx.clock)();
+    let key = ChildKey::new(ChildKind::Secret, &parent.namespace, &wish.secret_name);
     let seen = ctx.children.get(&key).filter(|seen| !seen.deleting);
-    let renew_at = |seen: &Seen| renew_at(seen, parent, &wish, issuer, now);
+    let renew_at = |seen: &Seen| renew_at(seen, parent, wish, issuer, now);
     if let Some(seen) = &seen
         && let Some(renew_at) = renew_at(seen)?
     {
@@ -41,16 +41,17 @@ pub async fn ensure(
     if !issuer.is_ready() {
         return Ok(None);
     }
-    let data = issuer.issue(&wish, now)?;
+    let data = issuer.issue(wish, now)?;
     let data = data
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value));
-    let desired = build::certificate_secret(parent, data.collect())?;
-    // Gateways may have read what was there before. What is only renewed was right.
+    let metadata = parent.child(&wish.secret_name);
+    let desired = secrets::desired(metadata, secrets::TLS, data.collect())?;
+    // Somebody may have read what was there before. What is only renewed was right.
     let existed = ctx.children.last_uid(&key).is_some();
     let was_right = seen.as_ref().and_then(Seen::secret);
     let was_right = was_right.is_some_and(|view| is_current(view, issuer));
-    let applied = ctx.applier(super::MANAGER).apply(&desired).await?;
+    let applied = ctx.applier(manager).apply(&desired).await?;
     if applied.written {
         issuer.wrote(existed && !was_right);
     }
@@ -59,21 +60,14 @@ pub async fn ensure(
     Ok(renew_at.map(|renew_at| until(renew_at, now)))
 }
 
-/// Whether all certificates of gateways are of the authority that signs, and have all authorities beside them. Nobody
-/// is asked.
-pub fn all_current(children: &Children, issuer: &Issuer) -> bool {
-    children.all_secrets(|name, seen, view| {
-        let owner = seen.owner.as_ref();
-        let of_service = owner.is_some_and(|owner| {
-            owner.kind == "WebService" && name == build::certificate_secret_name(&owner.name)
-        });
-        !of_service || is_current(view, issuer)
-    })
-}
-
-fn wish(parent: &Parent) -> Leaf {
-    let secret = build::certificate_secret_name(&parent.name);
-    Leaf::of_service(secret, &parent.name, &parent.namespace)
+/// Whether all certificates, those in the Secrets that `is_one` tells, are of the authority that signs, and have all
+/// authorities beside them. Nobody is asked.
+pub fn all_current(
+    children: &Children,
+    issuer: &Issuer,
+    is_one: impl Fn(&str, &Seen) -> bool,
+) -> bool {
+    children.all_secrets(|name, seen, view| !is_one(name, seen) || is_current(view, issuer))
 }
 
 /// When to renew a certificate; `None` if it is not right.
@@ -89,7 +83,8 @@ fn renew_at(
     };
     let digests: BTreeMap<_, _> = note.digests()?;
     let digests = digests.iter().map(|(name, digest)| (*name, digest));
-    let right = seen.hash == build::certificate_secret_hash(parent, digests)?;
+    let metadata = parent.child(&wish.secret_name);
+    let right = seen.hash == secrets::hash(metadata, secrets::TLS, digests)?;
     Ok(issuer.judge(&note, wish, now).filter(|_| right))
 }
 
@@ -97,7 +92,7 @@ fn note(view: &SecretView) -> Option<Note> {
     Note::read(view.get(NOTE)?.document.as_deref()?)
 }
 
-/// Whether what gateways read there is of the authorities as they are.
+/// Whether what is read there is of the authorities as they are.
 fn is_current(view: &SecretView, issuer: &Issuer) -> bool {
     let Some(note) = note(view).filter(|note| issuer.is_current(note)) else {
         return false;

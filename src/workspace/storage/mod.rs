@@ -1,0 +1,294 @@
+//! Where a workspace keeps its objects: a server of its own, or a store that its team brings; and whether that works
+//! (docs/design/storage.md).
+//!
+//! That it works is found out by doing it: a small object is encrypted, written, read and deleted. This takes a while,
+//! so it happens beside the reconcile, which tells what the last one found.
+
+mod build;
+mod connect;
+mod embedded;
+mod probes;
+mod rings;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use atelier_api::Workspace;
+use atelier_api::conditions::{STORAGE_READY, reasons};
+use atelier_api::v1alpha1::{GrantResource, GrantState, SecretRef, StorageStatus, StorageType};
+use atelier_storage::keys::Keys;
+use atelier_storage::{Error as StorageError, Store};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::{RARELY, grants};
+use crate::ctx::Ctx;
+use crate::kit::Error;
+use crate::kit::meta::Parent;
+pub use build::certificate_secret_name;
+use embedded::Server;
+pub use probes::Probes;
+
+/// How long a probe may take.
+const LONGEST: Duration = Duration::from_secs(15);
+/// How often keys are looked for that were to go with their workspace; sooner when a workspace goes.
+const SWEEP: Duration = Duration::from_secs(3600);
+
+/// What is so of a storage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// Whether it can be used.
+    pub ready: bool,
+    /// A stable reason.
+    pub reason: String,
+    /// What is so, and what to do about it.
+    pub message: String,
+    /// Where it is, and what encrypts it.
+    pub status: Option<StorageStatus>,
+}
+
+/// What a probe found to work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// Which key wraps the workspace's keys.
+    pub wrapped_by: String,
+    /// The newest of the workspace's keys.
+    pub generation: u32,
+    /// The Secret of the key that wraps them.
+    pub key_ref: Option<SecretRef>,
+}
+
+/// Why it does not work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// A stable reason.
+    pub reason: &'static str,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+impl Problem {
+    fn new(reason: &'static str, message: String) -> Self {
+        Self { reason, message }
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self::new(reasons::KEY_UNAVAILABLE, error.to_string())
+    }
+}
+
+/// Makes what a workspace's storage consists of, and says how it is. `None` if it wants none. Says, too, when to look
+/// again. What is in the way of it is in nobody else's.
+pub async fn settle(
+    workspace: &Workspace,
+    parent: &Parent,
+    ctx: &Arc<Ctx>,
+    grant: GrantState,
+) -> Result<(Option<State>, Option<Duration>), Error> {
+    match look(workspace, parent, ctx, grant).await {
+        Err(error) if error.needs_help() => {
+            let state = not_ready(workspace, error.reason(), error.to_string());
+            Ok((Some(state), Some(RARELY)))
+        }
+        other => other,
+    }
+}
+
+async fn look(
+    workspace: &Workspace,
+    parent: &Parent,
+    ctx: &Arc<Ctx>,
+    grant: GrantState,
+) -> Result<(Option<State>, Option<Duration>), Error> {
+    let storage = &workspace.spec.storage;
+    let mut renewal = None;
+    let server = match storage.type_ {
+        StorageType::None => return Ok((None, None)),
+        StorageType::Embedded => {
+            let (server, next) = embedded::make(workspace, parent, ctx).await?;
+            renewal = next;
+            server
+        }
+        StorageType::S3 | StorageType::AzureBlob | StorageType::Gcs => Server::Runs,
+    };
+    let not_yet = |reason, message| Some(not_ready(workspace, reason, message));
+    if grant == GrantState::Revoked {
+        let sentence = grants::sentence(workspace, GrantResource::Storage);
+        return Ok((not_yet(reasons::GRANT_MISSING, sentence), renewal));
+    }
+    match server {
+        Server::Runs => {}
+        Server::Starts(why) => {
+            let why = format!("the workspace's storage server does not answer yet: {why}");
+            return Ok((not_yet(reasons::STORAGE_STARTING, why), renewal));
+        }
+        Server::NoAuthority => {
+            let why = "the workspace's storage server needs a certificate, and nobody here signs one: an administrator \
+                       sets the chart's value actions.enabled, or the team brings a store of its own";
+            return Ok((not_yet(reasons::NO_AUTHORITY, why.into()), renewal));
+        }
+    }
+    let status = workspace.status.as_ref();
+    let resynced = status.and_then(|s| s.resynced.as_ref());
+    let resynced = resynced.map(|r| (r.counter, r.request));
+    let spec = &workspace.spec;
+    let subject = probes::subject((storage, &spec.encryption, spec.deletion_policy, resynced));
+    let look = ctx.probes.look(parent.uid(), subject, Instant::now());
+    if look.begin {
+        begin(workspace, parent, ctx);
+    }
+    let state = match look.outcome {
+        Some(Ok(proof)) => ready(workspace, proof),
+        Some(Err(problem)) => not_ready(workspace, problem.reason, problem.message),
+        // After a start, or while something else is tried: what was so is so until it is known better.
+        None => State::recorded(workspace)
+            .filter(|state| state.ready)
+            .unwrap_or_else(|| {
+                let why = "the storage has not been tried yet".to_owned();
+                not_ready(workspace, reasons::STORAGE_STARTING, why)
+            }),
+    };
+    let next = look.next.into_iter().chain(renewal).min();
+    Ok((Some(state), next))
+}
+
+impl State {
+    /// What the status says of it.
+    pub fn recorded(workspace: &Workspace) -> Option<Self> {
+        let status = workspace.status.as_ref()?;
+        let mut conditions = status.conditions.iter();
+        let condition = conditions.find(|c| c.type_ == STORAGE_READY)?;
+        Some(Self {
+            ready: condition.status == "True",
+            reason: condition.reason.clone(),
+            message: condition.message.clone(),
+            status: status.storage.clone(),
+        })
+    }
+}
+
+fn ready(workspace: &Workspace, proof: Proof) -> State {
+    let shown = connect::shown(workspace);
+    State {
+        ready: true,
+        reason: reasons::PROBED.into(),
+        message: "an encrypted object was written, read and deleted".into(),
+        status: shown.map(|(endpoint, bucket)| StorageStatus {
+            endpoint,
+            bucket,
+            key_ref: proof.key_ref,
+            wrapped_by: Some(proof.wrapped_by),
+            generation: Some(proof.generation.into()),
+        }),
+    }
+}
+
+/// What is recorded of the keys stays: it tells keys that were lost from keys that never were.
+fn not_ready(workspace: &Workspace, reason: &'static str, message: String) -> State {
+    let status = workspace.status.as_ref();
+    let recorded = status.and_then(|s| s.storage.clone());
+    let shown = connect::shown(workspace);
+    State {
+        ready: false,
+        reason: reason.into(),
+        message,
+        status: shown.map(|(endpoint, bucket)| StorageStatus {
+            endpoint,
+            bucket,
+            key_ref: recorded.as_ref().and_then(|r| r.key_ref.clone()),
+            wrapped_by: recorded.as_ref().and_then(|r| r.wrapped_by.clone()),
+            generation: recorded.and_then(|r| r.generation),
+        }),
+    }
+}
+
+/// Probes beside everything else, and has the workspace looked at when it is known how that went.
+fn begin(workspace: &Workspace, parent: &Parent, ctx: &Arc<Ctx>) {
+    let (workspace, parent) = (workspace.clone(), parent.clone());
+    let probing = ctx.clone();
+    ctx.probes.spawn(async move {
+        let ctx = probing;
+        let permits = ctx.probes.permits.clone();
+        let _permit = permits.acquire_owned().await;
+        let outcome = tokio::time::timeout(LONGEST * 2, probe(&workspace, &ctx)).await;
+        let outcome = outcome.unwrap_or_else(|_| {
+            let why = "it could not be tried: the API server does not answer".to_owned();
+            Err(Problem::new(reasons::STORAGE_UNREACHABLE, why))
+        });
+        if let Err(problem) = &outcome {
+            let (namespace, name) = (&parent.namespace, &parent.name);
+            debug!(
+                namespace,
+                name,
+                why = problem.message,
+                "storage does not work"
+            );
+        }
+        ctx.probes.ended(parent.uid(), outcome, Instant::now());
+        ctx.triggers
+            .fire("Workspace", &parent.namespace, &parent.name);
+    });
+}
+
+async fn probe(workspace: &Workspace, ctx: &Ctx) -> probes::Outcome {
+    let missing = grants::missing(ctx, workspace, GrantResource::Storage).await?;
+    if let Some(sentence) = missing {
+        return Err(Problem::new(reasons::GRANT_MISSING, sentence));
+    }
+    let connection = connect::connection(workspace, ctx).await?;
+    let (ring, proof) = rings::ring(workspace, ctx).await?;
+    let keys = Arc::new(Keys::new(Arc::new(ring), LONGEST));
+    let store = Store::new(&connection, rings::owner(workspace), keys);
+    let store = store.map_err(|error| failed(&error, &error.to_string()))?;
+    let probed = store.probe(LONGEST).await;
+    probed.map_err(|error| failed(&error.reason, &error.to_string()))?;
+    Ok(proof)
+}
+
+fn failed(error: &StorageError, sentence: &str) -> Problem {
+    let reason = match error {
+        StorageError::Unreachable { .. } | StorageError::Untrusted { .. } => {
+            reasons::STORAGE_UNREACHABLE
+        }
+        StorageError::WrongCredential { .. } | StorageError::Forbidden { .. } => {
+            reasons::CREDENTIAL_REFUSED
+        }
+        StorageError::Key { .. } | StorageError::Damaged { .. } => reasons::KEY_UNAVAILABLE,
+        StorageError::Config(_) | StorageError::NoBucket { .. } | StorageError::Name(..) => {
+            reasons::STORAGE_MISCONFIGURED
+        }
+        _ => reasons::STORAGE_UNREACHABLE,
+    };
+    Problem::new(reason, sentence.to_owned())
+}
+
+/// Takes keys away that were to go with their workspaces, until `stop`.
+pub async fn sweep(ctx: Arc<Ctx>, stop: CancellationToken) {
+    let mut wait = SWEEP;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = ctx.workspace_gone.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+        wait = SWEEP;
+        if ctx.claim.check().is_ok()
+            && let Err(problem) = rings::sweep(&ctx).await
+        {
+            warn!(
+                why = problem.message,
+                "keys of workspaces that are gone; trying again"
+            );
+            wait = LONGEST;
+        }
+    }
+}
+
+/// Random bytes as hexadecimal text.
+fn entropy_text(bytes: usize) -> Result<String, Error> {
+    let mut random = vec![0; bytes];
+    getrandom::fill(&mut random).map_err(|error| Error::Random(error.to_string()))?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,429 @@
+//! The workspaces' keys, kept in the operator's own namespace: each workspace's ring, wrapped by the installation's key
+//! or by the team's (docs/design/storage.md).
+//!
+//! Rings are entries of a few Secrets with fixed names, so that the operator's right to them is by name. Only the leader
+//! writes, and only on the version that it has read.
+
+use std::collections::BTreeMap;
+
+use atelier_api::Workspace;
+use atelier_api::conditions::reasons;
+use atelier_api::v1alpha1::{DeletionPolicy, SecretRef};
+use atelier_storage::format::Owner;
+use atelier_storage::keys::{Kek, KeyError, KeyRing};
+use atelier_storage::{Entropy, SystemEntropy};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::PostParams;
+use kube::{Api, ResourceExt as _};
+use sha2::{Digest as _, Sha256};
+use tracing::info;
+use zeroize::Zeroizing;
+
+use super::connect::{Values, read};
+use super::{Problem, Proof};
+use crate::ctx::Ctx;
+use crate::kit::Error;
+use crate::kit::error::status_code;
+use crate::workspace::MANAGER;
+
+/// The Secret of the installation's own key-encryption key, and its entry.
+const SERVICE_KEY: &str = "atelier-storage-key";
+/// The entry of a key-encryption key, the installation's or a team's.
+const KEY: &str = "key";
+/// The key that was in a team's Secret before.
+const PREVIOUS: &str = "previous";
+/// What the names of the Secrets with rings begin with; a hexadecimal digit follows.
+const RINGS: &str = "atelier-storage-rings-";
+const DIGITS: &str = "0123456789abcdef";
+/// What the name of an entry ends with that holds the uid of the workspace with which the ring of that name goes.
+const GOES: &str = ".goes";
+/// How often a write is tried on what somebody else has just written.
+const TRIES: usize = 5;
+
+/// Who the objects are bound to: the workspace's place, which a new Workspace of the same name takes over.
+pub fn owner(workspace: &Workspace) -> Owner {
+    Owner::new(place(workspace))
+}
+
+/// `<namespace>.<name>`: neither has a dot.
+fn place(workspace: &Workspace) -> String {
+    let namespace = workspace.namespace().unwrap_or_default();
+    format!("{namespace}.{}", workspace.name_any())
+}
+
+/// The Secret that an entry is in: rings are spread evenly.
+fn shard(place: &str) -> String {
+    let digit = usize::from(Sha256::digest(place)[0] >> 4);
+    format!("{RINGS}{}", &DIGITS[digit..=digit])
+}
+
+/// The ring of a workspace, made if it never had one, and wrapped anew if it is to be wrapped by another key.
+pub async fn ring(workspace: &Workspace, ctx: &Ctx) -> Result<(KeyRing, Proof), Problem> {
+    let (place, uid) = (place(workspace), workspace.uid().unwrap_or_default());
+    for _ in 0..TRIES {
+        let stored = Stored::read(ctx, &shard(&place)).await?;
+        // What was to go with the workspace before, and has not gone yet, is nothing to this one.
+        let of_another = stored.goes_with(&place).is_some_and(|of| of != uid);
+        let kept = stored.ring(&place).filter(|_| !of_another);
+        let keks = keks(workspace, kept, ctx).await?;
+        let had_one = workspace.status.as_ref().and_then(|s| s.storage.as_ref());
+        let had_one = had_one.is_some_and(|storage| storage.wrapped_by.is_some());
+        let ring = open(kept, &keks, &owner(workspace), had_one, &SystemEntropy)
+            .map_err(|error| unavailable(&place, error))?;
+        let goes = workspace.spec.deletion_policy == DeletionPolicy::Delete;
+        let goes_with = goes.then_some(uid.as_str());
+        let proof = Proof {
+            wrapped_by: keks.wanted.id().to_string(),
+            generation: ring.ring.generation(),
+            key_ref: workspace.spec.encryption.key_ref.clone(),
+        };
+        if stored.write(ctx, &place, ring.rewrapped, goes_with).await? {
+            return Ok((ring.ring, proof));
+        }
+    }
+    let why = "somebody else writes the Secrets of the workspaces' keys all the time".to_owned();
+    Err(Problem::new(reasons::KEY_UNAVAILABLE, why))
+}
+
+fn unavailable(place: &str, error: KeyError) -> Problem {
+    let shard = shard(place);
+    let why = match error {
+        KeyError::RingDamaged => format!("{error} (entry {place} of {shard})"),
+        other => other.to_string(),
+    };
+    Problem::new(reasons::KEY_UNAVAILABLE, why)
+}
+
+/// The key that is to wrap a ring, and others that may still do so.
+struct Keks {
+    wanted: Kek,
+    former: Vec<Kek>,
+}
+
+/// A ring, and how it is to be kept from now on if that is not how it was found.
+struct Opened {
+    ring: KeyRing,
+    rewrapped: Option<Vec<u8>>,
+}
+
+/// Opens what was kept by whichever key wraps it. Decides alone: asks nobody.
+fn open(
+    kept: Option<&[u8]>,
+    keks: &Keks,
+    owner: &Owner,
+    had_one: bool,
+    entropy: &dyn Entropy,
+) -> Result<Opened, KeyError> {
+    let Some(kept) = kept else {
+        if had_one {
+            return Err(KeyError::RingDamaged);
+        }
+        let ring = KeyRing::generate(entropy)?;
+        let rewrapped = Some(ring.seal(&keks.wanted, owner, entropy)?);
+        return Ok(Opened { ring, rewrapped });
+    };
+    let wrapped_by = KeyRing::wrapped_by(kept)?;
+    if wrapped_by == keks.wanted.id() {
+        let ring = KeyRing::open(kept, &keks.wanted, owner)?;
+        return Ok(Opened {
+            ring,
+            rewrapped: None,
+        });
+    }
+    let former = keks.former.iter().find(|kek| kek.id() == wrapped_by);
+    let ring = KeyRing::open(kept, former.unwrap_or(&keks.wanted), owner)?;
+    let rewrapped = Some(ring.seal(&keks.wanted, owner, entropy)?);
+    Ok(Opened { ring, rewrapped })
+}
+
+/// The key that the spec wants. The others are fetched only if it is not the one that wraps what is kept.
+async fn keks(workspace: &Workspace, kept: Option<&[u8]>, ctx: &Ctx) -> Result<Keks, Problem> {
+    let namespace = workspace.namespace().unwrap_or_default();
+    let wish = workspace.spec.encryption.key_ref.as_ref();
+    let mut former = vec![];
+    let wanted = match wish {
+        Some(SecretRef { name }) => {
+            let values = read(ctx, &namespace, name).await;
+            let values = values.map_err(|p| Problem::new(reasons::KEY_UNAVAILABLE, p.message))?;
+            former.extend(kek(&values, name, PREVIOUS).ok());
+            kek(&values, name, KEY)?
+        }
+        None => service_key(ctx).await?,
+    };
+    let wraps =
+        |kek: &Kek| kept.is_none_or(|k| KeyRing::wrapped_by(k).is_ok_and(|w| w == kek.id()));
+    if !wraps(&wanted) {
+        let status = workspace.status.as_ref();
+        let recorded = status.and_then(|s| s.storage.as_ref()?.key_ref.as_ref());
+        if let Some(SecretRef { name }) = recorded.filter(|recorded| Some(*recorded) != wish)
+            && let Ok(values) = read(ctx, &namespace, name).await
+        {
+            former.extend(kek(&values, name, KEY).ok());
+        }
+        if wish.is_some() {
+            former.push(service_key(ctx).await?);
+        }
+    }
+    Ok(Keks { wanted, former })
+}
+
+/// A key-encryption key out of a Secret: 32 bytes, or base64 of them, since `storecredential` takes text.
+fn kek(values: &Values, secret: &str, entry: &str) -> Result<Kek, Problem> {
+    let lacks = |why: String| Problem::new(reasons::KEY_UNAVAILABLE, why);
+    let value = values.get(entry);
+    let value = value.ok_or_else(|| lacks(format!("Secret {secret} lacks {entry}")))?;
+    if let Ok(kek) = Kek::from_bytes(value) {
+        return Ok(kek);
+    }
+    let text = std::str::from_utf8(value).unwrap_or_default().trim();
+    let decoded = STANDARD.decode(text).map(Zeroizing::new);
+    let decoded = decoded.ok().and_then(|bytes| Kek::from_bytes(&bytes).ok());
+    decoded.ok_or_else(|| {
+        lacks(format!(
+            "{entry} of Secret {secret} is not 32 bytes, nor base64 of them; make one by `openssl rand -base64 32`"
+        ))
+    })
+}
+
+/// The installation's own key, made when nothing was ever wrapped by one.
+async fn service_key(ctx: &Ctx) -> Result<Kek, Problem> {
+    for _ in 0..TRIES {
+        let stored = Stored::read(ctx, SERVICE_KEY).await?;
+        if let Some(secret) = &stored.secret {
+            let values = secret.data.iter().flatten();
+            let values = values.map(|(n, v)| (n.clone(), Zeroizing::new(v.0.clone())));
+            return kek(&values.collect(), SERVICE_KEY, KEY);
+        }
+        for digit in DIGITS.chars() {
+            let rings = Stored::read(ctx, &format!("{RINGS}{digit}")).await?;
+            if rings.secret.is_some() {
+                let why = format!(
+                    "the Secret {SERVICE_KEY} is gone from namespace {}, and the workspaces' keys are wrapped by it; put it back from a backup",
+                    ctx.settings.namespace
+                );
+                return Err(Problem::new(reasons::KEY_UNAVAILABLE, why));
+            }
+        }
+        let mut key = Zeroizing::new([0; 32]);
+        let filled = SystemEntropy.fill(&mut *key);
+        filled.map_err(|e| Problem::new(reasons::KEY_UNAVAILABLE, e.to_string()))?;
+        let data = [(KEY.to_owned(), ByteString(key.to_vec()))].into();
+        stored.put(ctx, data).await?;
+    }
+    let why = format!("the Secret {SERVICE_KEY} cannot be made");
+    Err(Problem::new(reasons::KEY_UNAVAILABLE, why))
+}
+
+/// A Secret of the operator's own namespace as it was read.
+struct Stored {
+    name: String,
+    secret: Option<Secret>,
+}
+
+impl Stored {
+    async fn read(ctx: &Ctx, name: &str) -> Result<Self, Problem> {
+        let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
+        let secret = api
+            .get_opt(name)
+            .await
+            .map_err(Error::api(format!("get Secret {name}")))?;
+        Ok(Self {
+            name: name.to_owned(),
+            secret,
+        })
+    }
+
+    fn entries(&self) -> BTreeMap<String, ByteString> {
+        let secret = self.secret.as_ref();
+        secret.and_then(|s| s.data.clone()).unwrap_or_default()
+    }
+
+    fn ring(&self, place: &str) -> Option<&[u8]> {
+        let entry = self.secret.as_ref()?.data.as_ref()?.get(place)?;
+        Some(entry.0.as_slice())
+    }
+
+    /// The uid of the workspace that a ring goes with.
+    fn goes_with(&self, place: &str) -> Option<&str> {
+        let entries = self.secret.as_ref()?.data.as_ref()?;
+        std::str::from_utf8(&entries.get(&format!("{place}{GOES}"))?.0).ok()
+    }
+
+    /// Writes what differs. `false` if somebody was first.
+    async fn write(
+        self,
+        ctx: &Ctx,
+        place: &str,
+        ring: Option<Vec<u8>>,
+        goes_with: Option<&str>,
+    ) -> Result<bool, Problem> {
+        let before = self.entries();
+        let mut after = before.clone();
+        if let Some(ring) = ring {
+            after.insert(place.to_owned(), ByteString(ring));
+        }
+        let mark = format!("{place}{GOES}");
+        match goes_with {
+            Some(uid) => drop(after.insert(mark, ByteString(uid.into()))),
+            None => drop(after.remove(&mark)),
+        }
+        match after == before {
+            true => Ok(true),
+            false => self.put(ctx, after).await,
+        }
+    }
+
+    async fn put(self, ctx: &Ctx, data: BTreeMap<String, ByteString>) -> Result<bool, Problem> {
+        ctx.claim.check()?;
+        let namespace = &ctx.settings.namespace;
+        let api: Api<Secret> = Api::namespaced(ctx.client.clone(), namespace);
+        let params = PostParams {
+            field_manager: Some(MANAGER.into()),
+            ..PostParams::default()
+        };
+        let written = match self.secret {
+            Some(secret) => {
+                let secret = Secret {
+                    data: Some(data),
+                    ..secret
+                };
+                api.replace(&self.name, &params, &secret).await
+            }
+            None => api.create(&params, &new(&self.name, namespace, data)).await,
+        };
+        match written {
+            Ok(_) => Ok(true),
+            Err(error) if matches!(status_code(&error), Some(404 | 409)) => Ok(false),
+            Err(error) => {
+                let what = format!("write Secret {}", self.name);
+                Err(Error::api(what)(error).into())
+            }
+        }
+    }
+}
+
+fn new(name: &str, namespace: &str, data: BTreeMap<String, ByteString>) -> Secret {
+    let labels = [
+        ("app.kubernetes.io/name", "atelier"),
+        ("app.kubernetes.io/part-of", "atelier"),
+        ("app.kubernetes.io/component", "storage"),
+    ];
+    let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    Secret {
+        metadata: ObjectMeta {
+            name: Some(name.into()),
+            namespace: Some(namespace.into()),
+            labels: Some(labels.into()),
+            ..ObjectMeta::default()
+        },
+        data: Some(data),
+        type_: Some("Opaque".into()),
+        ..Secret::default()
+    }
+}
+
+/// Takes the rings away that were to go with their workspaces, and whose workspaces are gone.
+pub async fn sweep(ctx: &Ctx) -> Result<(), Problem> {
+    let workspaces = ctx.stores.workspaces.state();
+    let there: Vec<_> = workspaces.iter().filter_map(|w| w.uid()).collect();
+    for digit in DIGITS.chars() {
+        let stored = Stored::read(ctx, &format!("{RINGS}{digit}")).await?;
+        let entries = stored.entries();
+        let kept = without_gone(&entries, &there);
+        if kept.len() != entries.len() {
+            let gone = (entries.len() - kept.len()) / 2;
+            info!(
+                gone,
+                secret = stored.name,
+                "keys went with their workspaces"
+            );
+            stored.put(ctx, kept).await?;
+        }
+    }
+    Ok(())
+}
+
+fn without_gone(
+    entries: &BTreeMap<String, ByteString>,
+    there: &[String],
+) -> BTreeMap<String, ByteString> {
+    let stays = |name: &str| {
+        let place = name.strip_suffix(GOES).unwrap_or(name);
+        let mark = entries.get(&format!("{place}{GOES}"));
+        mark.is_none_or(|uid| there.iter().any(|other| other.as_bytes() == uid.0))
+    };
+    let kept = entries.iter().filter(|(name, _)| stays(name));
+    kept.map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keks(wanted: u8, former: &[u8]) -> Keks {
+        let kek = |byte: u8| Kek::from_bytes(&[byte; 32]).expect("32 bytes");
+        Keks {
+            wanted: kek(wanted),
+            former: former.iter().copied().map(kek).collect(),
+        }
+    }
+
+    fn open_by(kept: Option<&[u8]>, keks: &Keks, had_one: bool) -> Result<Opened, KeyError> {
+        open(kept, keks, &Owner::new("n.team"), had_one, &SystemEntropy)
+    }
+
+    #[test]
+    fn a_ring_is_made_once_and_wrapped_anew_for_another_key() {
+        let first = open_by(None, &keks(1, &[]), false).expect("made");
+        let kept = first.rewrapped.expect("to be kept");
+        let again = open_by(Some(&kept), &keks(1, &[]), true).expect("opened");
+        assert!(again.rewrapped.is_none() && again.ring.id() == first.ring.id());
+        let rotated = open_by(Some(&kept), &keks(2, &[3, 1]), true).expect("by the former");
+        assert_eq!(rotated.ring.id(), first.ring.id());
+        let kept = rotated.rewrapped.expect("to be kept");
+        assert!(open_by(Some(&kept), &keks(2, &[]), true).is_ok());
+    }
+
+    #[test]
+    fn without_the_key_that_wraps_it_a_ring_stays_closed_and_is_not_replaced() {
+        let kept = open_by(None, &keks(1, &[]), false).expect("made").rewrapped;
+        let closed = open_by(kept.as_deref(), &keks(2, &[3]), true);
+        assert!(matches!(closed.err(), Some(KeyError::WrongKek { .. })));
+        // A ring that is lost is not replaced by a new one that opens nothing.
+        let lost = open_by(None, &keks(1, &[]), true);
+        assert_eq!(lost.err(), Some(KeyError::RingDamaged));
+    }
+
+    #[test]
+    fn a_key_is_32_bytes_or_base64_of_them() {
+        let values =
+            |value: &[u8]| Values::from([(KEY.to_owned(), Zeroizing::new(value.to_vec()))]);
+        let raw = kek(&values(&[7; 32]), "s", KEY).expect("raw");
+        let text = format!("{}\n", STANDARD.encode([7; 32]));
+        let text = kek(&values(text.as_bytes()), "s", KEY).expect("base64");
+        assert_eq!(raw.id(), text.id());
+        for wrong in [&[7; 31][..], b"password", b""] {
+            let problem = kek(&values(wrong), "s", KEY).expect_err("no key");
+            assert_eq!(problem.reason, reasons::KEY_UNAVAILABLE);
+        }
+    }
+
+    #[test]
+    fn only_what_was_to_go_with_its_workspace_goes_with_it() {
+        let names = ["a.x", "a.x.goes", "a.y", "a.z", "a.z.goes"];
+        let uid = |name: &str| match name {
+            "a.x.goes" => b"u1".to_vec(),
+            "a.z.goes" => b"u2".to_vec(),
+            _ => b"ring".to_vec(),
+        };
+        let entries = names.map(|name| (name.to_owned(), ByteString(uid(name))));
+        let kept = without_gone(&entries.into(), &["u2".to_owned()]);
+        let kept: Vec<_> = kept.keys().map(String::as_str).collect();
+        assert_eq!(kept, ["a.y", "a.z", "a.z.goes"]);
+    }
+}
