@@ -194,8 +194,9 @@ async fn a_contributor_stores_a_credential_and_names_it_and_may_name_no_other_se
     assert!(secrets.get("atelier-credential-s3").await.is_err());
     // Who may not name it may still change everything else, and keep what is named.
     let label = Patch::Merge(json!({"metadata": {"labels": {"a": "b"}}}));
-    let labelled = as_contributor.patch("team", &PatchParams::default(), &label);
-    labelled.await.unwrap();
+    let params = PatchParams::default();
+    let labelled = as_contributor.patch("team", &params, &label).await;
+    labelled.unwrap();
 
     // The place is for life; which Secret has the credential is not.
     for moved in [

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
         .message("storage.embedded is for the type Embedded"),
     validation = Rule::new("oldSelf.type == 'None' || oldSelf.type == self.type")
         .message("storage.type is fixed once it is set: objects are not moved; make a new workspace"),
-    validation = Rule::new("oldSelf.type != 'Embedded' || oldSelf.?embedded.?size.orValue('10Gi') == self.?embedded.?size.orValue('10Gi') && oldSelf.?embedded.?storageClassName == self.?embedded.?storageClassName")
+    validation = Rule::new("oldSelf.type != 'Embedded' || has(oldSelf.embedded) == has(self.embedded)")
         .message("the volume of an embedded storage is fixed once it is set; to enlarge it, enlarge its PersistentVolumeClaim")
 )]
 pub struct Storage {
@@ -76,8 +76,10 @@ impl StorageType {
 }
 
 /// The volume of the workspace's own server.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.size == oldSelf.size && has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)")
+    .message("the volume of an embedded storage is fixed once it is set; to enlarge it, enlarge its PersistentVolumeClaim"))]
 pub struct EmbeddedStorage {
     /// How much is asked for, in bytes: `20Gi`.
     #[serde(default = "ten_gib")]
@@ -105,7 +107,7 @@ fn ten_gib() -> Quantity {
 /// A bucket of Amazon S3 or of any server with the same API.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.bucket == oldSelf.bucket && self.region == oldSelf.region && self.?endpoint == oldSelf.?endpoint && self.?prefix == oldSelf.?prefix").message("endpoint, region, bucket and prefix are fixed once they are set: objects are not moved; secretRef and caBundle may change"))]
+#[x_kube(validation = Rule::new("self.bucket == oldSelf.bucket && self.region == oldSelf.region && has(self.endpoint) == has(oldSelf.endpoint) && (!has(self.endpoint) || self.endpoint == oldSelf.endpoint) && has(self.prefix) == has(oldSelf.prefix) && (!has(self.prefix) || self.prefix == oldSelf.prefix)").message("endpoint, region, bucket and prefix are fixed once they are set: objects are not moved; secretRef and caBundle may change"))]
 pub struct S3Storage {
     /// URL of a server that is not Amazon's, for example `https://s3.example.com`: scheme, host and port. https only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -137,7 +139,7 @@ fn us_east_1() -> String {
 /// A container of Azure Blob Storage.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.account == oldSelf.account && self.container == oldSelf.container && self.?endpoint == oldSelf.?endpoint && self.?prefix == oldSelf.?prefix").message("endpoint, account, container and prefix are fixed once they are set: objects are not moved; secretRef and caBundle may change"))]
+#[x_kube(validation = Rule::new("self.account == oldSelf.account && self.container == oldSelf.container && has(self.endpoint) == has(oldSelf.endpoint) && (!has(self.endpoint) || self.endpoint == oldSelf.endpoint) && has(self.prefix) == has(oldSelf.prefix) && (!has(self.prefix) || self.prefix == oldSelf.prefix)").message("endpoint, account, container and prefix are fixed once they are set: objects are not moved; secretRef and caBundle may change"))]
 pub struct AzureBlobStorage {
     /// URL, where it is not the account's in the public cloud. https only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -164,7 +166,7 @@ pub struct AzureBlobStorage {
 /// A bucket of Google Cloud Storage.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.bucket == oldSelf.bucket && self.?prefix == oldSelf.?prefix").message("bucket and prefix are fixed once they are set: objects are not moved; secretRef may change"))]
+#[x_kube(validation = Rule::new("self.bucket == oldSelf.bucket && has(self.prefix) == has(oldSelf.prefix) && (!has(self.prefix) || self.prefix == oldSelf.prefix)").message("bucket and prefix are fixed once they are set: objects are not moved; secretRef may change"))]
 pub struct GcsStorage {
     /// The bucket. Has to be there.
     #[schemars(length(min = 3, max = 222))]
