@@ -87,7 +87,11 @@ impl Brought {
 /// The files below a folder that hold a text.
 fn files_with(text: &str, folder: &Path) -> Vec<PathBuf> {
     let mut grep = Command::new("grep");
-    let output = grep.args(["-rlaF", "--", text]).arg(folder).output().unwrap();
+    let output = grep
+        .args(["-rlaF", "--", text])
+        .arg(folder)
+        .output()
+        .unwrap();
     assert!(
         output.status.code().is_some_and(|code| code < 2),
         "{output:?}"
@@ -115,7 +119,8 @@ async fn a_workspace_has_a_storage_of_its_own_under_the_strictest_standard() {
     let spec = pods[0].spec.as_ref().unwrap();
     assert_eq!(spec.automount_service_account_token, Some(false));
     let namespaces: Api<Namespace> = Api::all(namespace.cluster.client.clone());
-    let strict = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
+    let strict =
+        json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
     let (params, strict) = (PatchParams::default(), Patch::Merge(strict));
     let patched = namespaces.patch(&namespace.name, &params, &strict).await;
     patched.unwrap();
@@ -144,7 +149,11 @@ async fn no_credential_stands_in_the_files_of_etcd() {
     let etcd = namespace.cluster.kubeconfig().with_file_name("etcd");
     // What is no credential is found: the search works.
     assert_ne!(files_with(&brought.endpoint, &etcd), Vec::<PathBuf>::new());
-    for secret in [&brought.secret, &STANDARD.encode(&brought.secret), &password] {
+    for secret in [
+        &brought.secret,
+        &STANDARD.encode(&brought.secret),
+        &password,
+    ] {
         assert_eq!(files_with(secret, &etcd), Vec::<PathBuf>::new());
     }
     namespace.finish().await;
@@ -232,7 +241,10 @@ async fn a_store_that_is_not_there_or_not_trusted_is_told_from_one_that_is() {
     let patched = namespace.patch::<Workspace>("team", json!({"spec": spec}));
     patched.await.unwrap();
     let why = storage(&namespace, "False", "StorageUnreachable").await;
-    assert!(why.contains("not trusted") && why.contains("CA bundle"), "{why}");
+    assert!(
+        why.contains("not trusted") && why.contains("CA bundle"),
+        "{why}"
+    );
     let trusted = json!({"spec": {"storage": {"s3": {"caBundle": brought.ca}}}});
     namespace.patch::<Workspace>("team", trusted).await.unwrap();
     storage(&namespace, "True", "Probed").await;
@@ -359,7 +371,10 @@ async fn what_a_workspace_kept_stays_for_the_next_of_its_name_unless_it_was_to_g
     // This one takes all with it.
     closed().await;
     let none = namespace.api::<PersistentVolumeClaim>().get_opt(NAME).await;
-    assert!(none.unwrap().is_none_or(|c| c.metadata.deletion_timestamp.is_some()));
+    assert!(
+        none.unwrap()
+            .is_none_or(|c| c.metadata.deletion_timestamp.is_some())
+    );
     eventually(SLOW, "the keys are gone, too", async || {
         let has = has_keys(&namespace).await;
         check(!has, has)

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use atelier_api::{ComputeTarget, RoleAssignment, Run, WebService, Workspace, labels};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{DynamicObject, ListParams, TypeMeta};
@@ -33,7 +33,7 @@ pub struct Dump {
     pub keys: BTreeMap<String, String>,
 }
 
-fn kinds() -> [ApiResource; 13] {
+fn kinds() -> [ApiResource; 14] {
     [
         ApiResource::erase::<Workspace>(&()),
         ApiResource::erase::<RoleAssignment>(&()),
@@ -48,6 +48,7 @@ fn kinds() -> [ApiResource; 13] {
         ApiResource::erase::<Service>(&()),
         ApiResource::erase::<NetworkPolicy>(&()),
         ApiResource::erase::<Pod>(&()),
+        ApiResource::erase::<PersistentVolumeClaim>(&()),
     ]
 }
 

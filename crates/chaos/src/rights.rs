@@ -4,6 +4,7 @@ pub mod audit;
 pub mod exercise;
 mod rules;
 mod serving;
+mod storing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,12 +23,15 @@ use crate::random::Random;
 use crate::stomp::{Outcome, STARTS};
 use audit::{Asked, Audit};
 use rules::{Atom, atoms, dangers};
+use storing::Stores;
 
 const ACCOUNT: &str = "atelier-operator";
 /// What serving the actions takes, in the whole cluster and in its own namespace. That it may read whose word about
 /// callers is believed is a Role of Kubernetes' own.
 const ACTIONS: &str = "atelier-actions";
 const CERTIFICATES: &str = "atelier-certificates";
+/// The Role by which it keeps the workspaces' keys.
+const KEYS: &str = "atelier-storage-keys";
 const MANAGER: &str = "atelier-workspace-manager";
 /// The Role, beside that for leadership, by which it keeps regional identities and acts as them.
 const REGIONS: &str = "atelier-regions";
@@ -56,6 +60,7 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     first.leading(STARTS).await?;
     exercise::scenarios(&admin, &Recorder::default()).await?;
     let user = exercise::damage(&admin).await?;
+    let stores = Stores::make(&admin).await?;
     let second = lab.serving_operator("rights-1", &direct)?;
     second.start()?;
     tokio::time::sleep(STANDS_BY).await;
@@ -64,10 +69,12 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     exercise::live_run(&user).await?;
     second.stop(ENDS).await?;
     exercise::forget_run(&user).await?;
+    stores.forget_volume().await?;
     let third = lab.serving_operator("rights-2", &direct)?;
     third.start()?;
     third.leading(STARTS).await?;
     exercise::found_run(&user).await?;
+    stores.found_volume().await?;
     serving::damage(&admin).await?;
     serving::register(&admin).await?;
     serving::read_log(&lab, &third, &user.namespace).await?;
@@ -123,7 +130,7 @@ async fn granted(admin: &Client, outcome: &mut Outcome) -> anyhow::Result<BTreeS
         all.extend(atoms(name, &rules));
     }
     let roles: Api<Role> = Api::namespaced(admin.clone(), SYSTEM);
-    for role in [ACCOUNT, REGIONS, CERTIFICATES] {
+    for role in [ACCOUNT, REGIONS, CERTIFICATES, KEYS] {
         let rules = roles.get(role).await?.rules.unwrap_or_default();
         let name = format!("{role} in {SYSTEM}");
         dangers(&name, &rules, false)

@@ -42,7 +42,7 @@ impl Runner {
     /// An operator that leads, behind a proxy that disturbs nothing yet.
     pub async fn start(lab: &Lab) -> anyhow::Result<Self> {
         let disturber = Disturber::start(lab).await?;
-        let operator = Arc::new(lab.operator("operator-0", &disturber.kubeconfig)?);
+        let operator = Arc::new(lab.serving_operator("operator-0", &disturber.kubeconfig)?);
         disturber.aim_at(&operator);
         operator.start()?;
         operator.leading(STARTS).await?;

@@ -119,7 +119,7 @@ fn print(place: usize, all: usize, outcome: &Outcome, seed: u64) {
 /// ended alike.
 pub async fn undisturbed(args: &RunArgs) -> anyhow::Result<()> {
     let lab = Lab::up(&args.lab).await?;
-    let operator = lab.operator("operator-0", &lab.direct()?)?;
+    let operator = lab.serving_operator("operator-0", &lab.direct()?)?;
     operator.start()?;
     operator.leading(STARTS).await?;
     let admin = lab.cluster.admin().await?;

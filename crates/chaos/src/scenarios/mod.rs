@@ -3,11 +3,17 @@
 mod compute;
 mod roles;
 mod service;
+mod storage;
 
 use crate::Scenario;
 
 /// All of them.
-pub static ALL: [&dyn Scenario; 3] = [&roles::Roles, &compute::Compute, &service::Service];
+pub static ALL: [&dyn Scenario; 4] = [
+    &roles::Roles,
+    &compute::Compute,
+    &service::Service,
+    &storage::Storage,
+];
 
 /// Those of a name; all without one.
 pub fn named(name: Option<&str>) -> anyhow::Result<Vec<&'static dyn Scenario>> {
