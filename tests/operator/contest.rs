@@ -71,7 +71,7 @@ impl Rival {
 
 fn open_a_port(service: &mut Value) {
     let ports = service["spec"]["ports"].as_array_mut().unwrap();
-    if ports.len() == 1 {
+    if ports.iter().all(|port| port["name"] != "admin") {
         ports.push(json!({"name": "admin", "port": 8081, "protocol": "TCP", "targetPort": 8081}));
     }
 }
