@@ -58,7 +58,8 @@ uninstall_for_real() {
   [[ -r $repo/out/images/images.env ]] || { echo "charts/test: run images/build first" >&2 && exit 1; }
   # shellcheck source=/dev/null
   source "$repo/out/images/images.env"
-  check "takes the operator's image" "$repo/cluster/cluster" load --name "$name" "$ATELIER_OPERATOR_ARCHIVE"
+  check "takes the operator's image, and the storage's" "$repo/cluster/cluster" load --name "$name" \
+    "$ATELIER_OPERATOR_ARCHIVE" "$ATELIER_STORAGE_ARCHIVE"
 
   heading "Two replicas"
   check "install and become ready" install_images
@@ -68,6 +69,7 @@ uninstall_for_real() {
   workspace | kubectl apply -f - >/dev/null
   assignment lead Owner owner | kubectl apply -f - >/dev/null
   check "make a workspace ready" kubectl wait workspace/team -n team --for=condition=Ready --timeout=60s
+  check "give it storage" kubectl wait workspace/team -n team --for=condition=StorageReady --timeout=90s
   check "bind its Owner" eventually 30 kubectl auth can-i create roleassignments.atelier.dev --as=owner -n team
   local leader standby
   leader=$(holder)
@@ -89,6 +91,7 @@ uninstall_for_real() {
   check "keeps the definitions" five_definitions
   check "keeps the workspace" kubectl get workspace team -n team
   check "keeps the Owner's binding" has_binding lead-role
+  check "keeps the workspace's keys" kubectl get secret atelier-storage-key -n atelier-system
   check "leaves no finalizer" no_finalizers
 
   heading "Installed again"
@@ -96,6 +99,7 @@ uninstall_for_real() {
   check "with its rights" eventually 60 has_binding atelier-workspace-manager
   check "and the same Owner" eventually 20 kubectl auth can-i create roleassignments.atelier.dev --as=owner -n team
   check "finds the workspace ready" kubectl wait workspace/team -n team --for=condition=Ready --timeout=60s
+  check "and its storage" kubectl wait workspace/team -n team --for=condition=StorageReady --timeout=60s
   assignment later Reader reader | kubectl apply -f - >/dev/null
   check "binds who comes later" eventually 30 kubectl auth can-i list runs.atelier.dev --as=reader -n team
   check "lets the namespace go" kubectl delete namespace team --timeout=90s

@@ -82,6 +82,9 @@ render() {
   check "with a budget" has_kind PodDisruptionBudget
   check "a single one has no budget" has_no_kind PodDisruptionBudget --set replicas=1
   check "and is not spread" is_not_spread --set replicas=1
+  check "the actions are served" has_kind APIService
+  check "actions.enabled=false leaves them out" has_no_kind APIService --set actions.enabled=false
+  check "and the webhook" has_no_kind MutatingWebhookConfiguration --set actions.enabled=false
   check "crds.install=false leaves the definitions out" has_no_kind CustomResourceDefinition --set crds.install=false
   check "cleanup.enabled=false leaves the Job out" has_no_kind Job --set cleanup.enabled=false
   check "no object passes for one of the operator's" nothing_is_taken_for_the_operators
