@@ -14,6 +14,10 @@ use crate::schedule::Moments;
 use crate::trail::{Request, effective_writes};
 use crate::{Lab, Operator};
 pub use armed::Armed;
+use atelier_testkit::cluster::SYSTEM;
+
+/// What the names of the Secrets begin with that hold the workspaces' keys.
+pub const KEYS: &str = "atelier-storage-rings-";
 
 /// Stands between the operator and the API server.
 pub struct Disturber {
@@ -51,7 +55,7 @@ impl Disturber {
         let entries = self
             .proxy
             .trail()
-            .entries_since(from, |entry| entry.namespace == namespace);
+            .entries_since(from, |entry| is_of(entry, namespace));
         entries
             .iter()
             .map(|entry| Request {
@@ -60,7 +64,7 @@ impl Disturber {
                     "" => entry.resource.clone(),
                     sub => format!("{}/{sub}", entry.resource),
                 },
-                name: entry.name.clone(),
+                name: named(entry),
                 uid: entry.preconditions.uid.clone(),
                 version: entry.preconditions.resource_version.clone(),
                 sent: entry.body.clone().unwrap_or(Value::Null),
@@ -100,6 +104,24 @@ impl Disturber {
     ) -> anyhow::Result<Armed<'a>> {
         self.proxy.trail().clear();
         Armed::new(self, plan, namespace, operator)
+    }
+}
+
+/// Whether a request is about a play in a namespace: there, or about the keys of its workspace. Those of others are not
+/// touched meanwhile.
+pub fn is_of(entry: &Entry, namespace: &str) -> bool {
+    entry.namespace == namespace || is_of_keys(entry)
+}
+
+fn is_of_keys(entry: &Entry) -> bool {
+    entry.namespace == SYSTEM && entry.resource == "secrets" && entry.name.starts_with(KEYS)
+}
+
+/// Its name; which of the Secrets of keys it is depends on the namespace's name, so all have one.
+fn named(entry: &Entry) -> String {
+    match is_of_keys(entry) {
+        true => format!("{KEYS}*"),
+        false => entry.name.clone(),
     }
 }
 

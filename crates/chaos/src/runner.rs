@@ -6,9 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use kube::Client;
+use atelier_testkit::cluster::SYSTEM;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use serde_json::json;
 
-use crate::disturber::{Armed, Disturber};
+use crate::disturber::{Armed, Disturber, KEYS};
 use crate::dump::{Dump, difference};
 use crate::golden::{Recorder, act};
 use crate::oracle::{Account, idle_writes, judge};
@@ -41,6 +45,7 @@ pub struct Runner {
 impl Runner {
     /// An operator that leads, behind a proxy that disturbs nothing yet.
     pub async fn start(lab: &Lab) -> anyhow::Result<Self> {
+        empty_keys(&lab.cluster.admin().await?).await?;
         let disturber = Disturber::start(lab).await?;
         let operator = Arc::new(lab.serving_operator("operator-0", &disturber.kubeconfig)?);
         disturber.aim_at(&operator);
@@ -185,4 +190,18 @@ impl Runner {
         let nth = self.plays.fetch_add(1, Ordering::Relaxed);
         format!("{}-{}-{nth}", scenario.name(), std::process::id())
     }
+}
+
+/// Makes the Secrets of the workspaces' keys, which are made when they are first needed: so every play finds them, and
+/// two plays end alike.
+async fn empty_keys(admin: &Client) -> anyhow::Result<()> {
+    let api: Api<Secret> = Api::namespaced(admin.clone(), SYSTEM);
+    for digit in "0123456789abcdef".chars() {
+        let name = format!("{KEYS}{digit}");
+        if api.get_opt(&name).await?.is_none() {
+            let secret = serde_json::from_value(json!({"metadata": {"name": name}}))?;
+            api.create(&PostParams::default(), &secret).await?;
+        }
+    }
+    Ok(())
 }

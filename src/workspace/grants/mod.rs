@@ -82,7 +82,9 @@ async fn settle_one(
     let binding = build::identity_binding(parent, resource);
     let desired = Desired::new(ChildKind::RoleBinding, &binding)?;
     let seen = ctx.children.get(&desired.key);
-    let (there, seen) = match known(seen.as_ref(), &desired, recorded) {
+    // A resync is asked for once: it does not rest on a view that may lag.
+    let known = known(seen.as_ref(), &desired, recorded).filter(|_| !resync);
+    let (there, seen) = match known {
         Some(there) => (there, seen),
         None => look(ctx, &desired.key, &binding).await?,
     };
@@ -110,7 +112,7 @@ fn known(seen: Option<&Seen>, desired: &Desired, recorded: Option<GrantState>) -
     }
 }
 
-/// A revocation is for good, so it does not rest on a view alone.
+/// A revocation is for good, so it does not rest on a view alone. The view learns what is so.
 async fn look(
     ctx: &Ctx,
     key: &ChildKey,
@@ -122,7 +124,17 @@ async fn look(
     let binding = found.as_ref().map(serde_json::to_value).transpose()?;
     let binding = binding.map(serde_json::from_value).transpose()?;
     let seen = found.and_then(|object| Seen::of(key.kind, &object));
-    Ok((live(binding.as_ref(), wanted), seen))
+    let there = live(binding.as_ref(), wanted);
+    match (&seen, ctx.children.get(key)) {
+        (Some(seen), _) if there != Live::Absent => {
+            ctx.children.observe(key, seen.clone());
+        }
+        (_, Some(past)) => {
+            ctx.children.forget(key, past.version);
+        }
+        _ => {}
+    }
+    Ok((there, seen))
 }
 
 fn resynced(workspace: &Workspace, done: bool, now: Timestamp) -> Option<Resynced> {

@@ -200,7 +200,7 @@ async fn service_key(ctx: &Ctx) -> Result<Kek, Problem> {
         }
         for digit in DIGITS.chars() {
             let rings = Stored::read(ctx, &format!("{RINGS}{digit}")).await?;
-            if rings.secret.is_some() {
+            if !rings.entries().is_empty() {
                 let why = format!(
                     "the Secret {SERVICE_KEY} is gone from namespace {}, and the workspaces' keys are wrapped by it; put it back from a backup",
                     ctx.settings.namespace

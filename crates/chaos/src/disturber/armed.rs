@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use atelier_testkit::apiproxy::{Action, Entry, Gate, ListSnapshot, Mark, Rule, RuleId};
 use tokio::task::JoinHandle;
 
-use super::{Disturber, rules};
+use super::{Disturber, is_of, rules};
 use crate::Operator;
 use crate::plan::{Disturbance, Plan};
 use crate::trail::Request;
@@ -89,7 +89,7 @@ impl<'a> Armed<'a> {
     /// How long the operator has changed nothing in the plan's namespace.
     pub fn writes_nothing_for(&self) -> Duration {
         let ours = |entry: &Entry| {
-            entry.namespace == self.namespace && entry.is_write() && entry.resource != "events"
+            is_of(entry, &self.namespace) && entry.is_write() && entry.resource != "events"
         };
         let writes = self.disturber.proxy.trail().entries_since(self.from, ours);
         // One without an end is under way: whether it changes anything is not known yet.

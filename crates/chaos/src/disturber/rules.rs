@@ -4,7 +4,9 @@ use anyhow::Context as _;
 use atelier_testkit::apiproxy::{
     Action, EventType, Gate, ListSnapshot, Matcher, Phase as KillPhase, Rule, Verb,
 };
+use atelier_testkit::cluster::SYSTEM;
 
+use super::KEYS;
 use crate::plan::{Event, Fault, Phase, Sight, Write};
 
 const RETRY_AFTER_SECONDS: u32 = 1;
@@ -84,7 +86,11 @@ fn at(write: &Write, namespace: &str, action: Action) -> anyhow::Result<Rule> {
     let verb = Verb::WRITES
         .into_iter()
         .find(|verb| verb.as_str() == write.verb);
-    let matcher = of(resource, namespace)
+    let place = match write.name.starts_with(KEYS) {
+        true => SYSTEM,
+        false => namespace,
+    };
+    let matcher = of(resource, place)
         .subresource(subresource)
         .name(&write.name)
         .verbs(&[verb.with_context(|| format!("{} is no write", write.verb))?]);

@@ -1,6 +1,7 @@
 //! The scenarios, one a file.
 
 mod compute;
+mod keys;
 mod roles;
 mod service;
 mod storage;
@@ -8,11 +9,12 @@ mod storage;
 use crate::Scenario;
 
 /// All of them.
-pub static ALL: [&dyn Scenario; 4] = [
+pub static ALL: [&dyn Scenario; 5] = [
     &roles::Roles,
     &compute::Compute,
     &service::Service,
     &storage::Storage,
+    &keys::Keys,
 ];
 
 /// Those of a name; all without one.

@@ -68,7 +68,7 @@ impl Matcher {
         self
     }
 
-    /// With a name.
+    /// With a name; one that ends with `*` stands for all that begin so.
     pub fn name(mut self, name: &str) -> Self {
         self.name = Some(name.to_owned());
         self
@@ -106,7 +106,16 @@ impl Matcher {
         is(&self.group, group)
             && is(&self.resource, resource)
             && is(&self.namespace, namespace)
-            && is(&self.name, name)
+            && self.is_name(name)
+    }
+}
+
+impl Matcher {
+    fn is_name(&self, name: &str) -> bool {
+        match self.name.as_deref().and_then(|want| want.strip_suffix('*')) {
+            Some(beginning) => name.starts_with(beginning),
+            None => is(&self.name, name),
+        }
     }
 }
 
