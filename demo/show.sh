@@ -3,7 +3,12 @@
 
 show_workspace() {
   until_true 60 "the workspace is Ready" k wait --for=condition=Ready workspace/digits-team --timeout=1s
+  # Runs and models do not wait for it.
+  until_true 90 "the workspace's storage works" \
+    k wait --for=condition=StorageReady workspace/digits-team --timeout=1s
   k get workspace digits-team -o wide
+  say "   its storage: $(k get workspace digits-team -o jsonpath='{.status.storage.endpoint}'), $(
+    k get workspace digits-team -o jsonpath='{.status.conditions[?(@.type=="StorageReady")].message}')"
   local identity
   identity=$(k get workspace digits-team -o jsonpath='{.status.identity.serviceAccount}')
   k get serviceaccount "$identity" >/dev/null || fail "the identity $identity exists"
@@ -163,8 +168,9 @@ show_figures() {
     say "   (on clusters that the demo made)"
     return
   fi
-  stat -c '%s %n' "$ATELIER_OPERATOR_ARCHIVE" "$ATELIER_GATEWAY_ARCHIVE" |
+  stat -c '%s %n' "$ATELIER_OPERATOR_ARCHIVE" "$ATELIER_GATEWAY_ARCHIVE" "$ATELIER_STORAGE_ARCHIVE" |
     awk '{n = split($2, path, "/"); printf "   image %-34s %5.1f MB\n", path[n], $1 / 1e6}'
   resident atelier-system app.kubernetes.io/component=operator operator 30
   resident "$namespace" app.kubernetes.io/component=webservice gateway 10
+  resident "$namespace" app.kubernetes.io/component=storage storage 64
 }
