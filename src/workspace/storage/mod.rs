@@ -10,6 +10,7 @@ mod embedded;
 mod probes;
 mod rings;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use atelier_api::conditions::{STORAGE_READY, reasons};
 use atelier_api::v1alpha1::{GrantResource, GrantState, SecretRef, StorageStatus, StorageType};
 use atelier_storage::keys::Keys;
 use atelier_storage::{Error as StorageError, Store};
+use futures::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -267,9 +269,12 @@ fn failed(error: &StorageError, sentence: &str) -> Problem {
 /// Takes keys away that were to go with their workspaces, until `stop`.
 pub async fn sweep(ctx: Arc<Ctx>, stop: CancellationToken) {
     let mut wait = SWEEP;
+    let mut leads = pin!(ctx.claim.became_leader());
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
+            // A workspace may have gone while nobody looked.
+            Some(()) = leads.next() => {}
             () = ctx.workspace_gone.notified() => {}
             () = tokio::time::sleep(wait) => {}
         }

@@ -75,13 +75,15 @@ pub async fn ring(workspace: &Workspace, ctx: &Ctx) -> Result<(KeyRing, Proof), 
         let ring = open(kept, &keks, &owner(workspace), had_one, &SystemEntropy)
             .map_err(|error| unavailable(&place, error))?;
         let goes = workspace.spec.deletion_policy == DeletionPolicy::Delete;
-        let goes_with = goes.then_some(uid.as_str());
         let proof = Proof {
             wrapped_by: keks.wanted.id().to_string(),
             generation: ring.ring.generation(),
             key_ref: workspace.spec.encryption.key_ref.clone(),
         };
-        if stored.write(ctx, &place, ring.rewrapped, goes_with).await? {
+        if stored
+            .write(ctx, &place, ring.rewrapped, &uid, goes)
+            .await?
+        {
             return Ok((ring.ring, proof));
         }
     }
@@ -253,13 +255,14 @@ impl Stored {
         std::str::from_utf8(&entries.get(&format!("{place}{GOES}"))?.0).ok()
     }
 
-    /// Writes what differs. `false` if somebody was first.
+    /// Writes what differs, for the workspace of this uid. `false` if somebody was first.
     async fn write(
         self,
         ctx: &Ctx,
         place: &str,
         ring: Option<Vec<u8>>,
-        goes_with: Option<&str>,
+        of: &str,
+        goes: bool,
     ) -> Result<bool, Problem> {
         let before = self.entries();
         let mut after = before.clone();
@@ -267,14 +270,19 @@ impl Stored {
             after.insert(place.to_owned(), ByteString(ring));
         }
         let mark = format!("{place}{GOES}");
-        match goes_with {
-            Some(uid) => drop(after.insert(mark, ByteString(uid.into()))),
-            None => drop(after.remove(&mark)),
+        match goes {
+            true => drop(after.insert(mark, ByteString(of.into()))),
+            false => drop(after.remove(&mark)),
         }
-        match after == before {
-            true => Ok(true),
-            false => self.put(ctx, after).await,
+        if after == before {
+            return Ok(true);
         }
+        // A probe of a workspace that is gone must not touch the keys of the next one of its name.
+        if live_uid(ctx, place).await?.as_deref() != Some(of) {
+            let why = "the workspace is gone".to_owned();
+            return Err(Problem::new(reasons::KEY_UNAVAILABLE, why));
+        }
+        self.put(ctx, after).await
     }
 
     async fn put(self, ctx: &Ctx, data: BTreeMap<String, ByteString>) -> Result<bool, Problem> {
@@ -331,20 +339,51 @@ pub async fn sweep(ctx: &Ctx) -> Result<(), Problem> {
     let workspaces = ctx.stores.workspaces.state();
     let there: Vec<_> = workspaces.iter().filter_map(|w| w.uid()).collect();
     for digit in DIGITS.chars() {
-        let stored = Stored::read(ctx, &format!("{RINGS}{digit}")).await?;
-        let entries = stored.entries();
-        let kept = without_gone(&entries, &there);
-        if kept.len() != entries.len() {
-            let gone = (entries.len() - kept.len()) / 2;
-            info!(
-                gone,
-                secret = stored.name,
-                "keys went with their workspaces"
-            );
-            stored.put(ctx, kept).await?;
-        }
+        sweep_one(ctx, &format!("{RINGS}{digit}"), &there).await?;
     }
     Ok(())
+}
+
+async fn sweep_one(ctx: &Ctx, name: &str, there: &[String]) -> Result<(), Problem> {
+    for _ in 0..TRIES {
+        let stored = Stored::read(ctx, name).await?;
+        let entries = stored.entries();
+        let mut there = there.to_vec();
+        // A view may lag behind: keys are not taken away by what it lacks.
+        for (place, uid) in gone(&entries, &there) {
+            if live_uid(ctx, &place).await?.as_deref() == Some(uid.as_str()) {
+                there.push(uid);
+            }
+        }
+        let kept = without_gone(&entries, &there);
+        if kept.len() == entries.len() {
+            return Ok(());
+        }
+        if stored.put(ctx, kept).await? {
+            info!(secret = name, "keys went with their workspaces");
+            return Ok(());
+        }
+    }
+    let why = format!("somebody else writes the Secret {name} all the time");
+    Err(Problem::new(reasons::KEY_UNAVAILABLE, why))
+}
+
+/// The uid of the Workspace at a place, by the API server's word.
+async fn live_uid(ctx: &Ctx, place: &str) -> Result<Option<String>, Problem> {
+    let (namespace, name) = place.split_once('.').unwrap_or_default();
+    let api: Api<Workspace> = Api::namespaced(ctx.client.clone(), namespace);
+    let live = api.get_metadata_opt(name).await;
+    let live = live.map_err(Error::api(format!("get Workspace {name}")))?;
+    Ok(live.and_then(|live| live.metadata.uid))
+}
+
+/// What was to go with a workspace that is not there: its place, and the workspace's uid.
+fn gone(entries: &BTreeMap<String, ByteString>, there: &[String]) -> Vec<(String, String)> {
+    let marks = entries.iter().filter_map(|(name, uid)| {
+        let uid = String::from_utf8_lossy(&uid.0).into_owned();
+        Some((name.strip_suffix(GOES)?.to_owned(), uid))
+    });
+    marks.filter(|(_, uid)| !there.contains(uid)).collect()
 }
 
 fn without_gone(
