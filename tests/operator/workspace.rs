@@ -7,7 +7,7 @@ use atelier_testkit::namespace::QUICK;
 use atelier_testkit::wait::check;
 use atelier_testkit::{TestNamespace, eventually, manifest, operator};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, ServiceAccount};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
@@ -41,6 +41,22 @@ async fn a_workspace_becomes_ready_with_its_identity_and_a_full_status() {
         Some(false)
     );
     assert!(workspace.finalizers().is_empty());
+    ns.finish().await;
+}
+
+#[tokio::test]
+async fn without_anybody_who_signs_certificates_a_workspace_is_ready_and_its_storage_says_why_not()
+{
+    let _running = operator::undisturbed().await;
+    let ns = TestNamespace::open("ws-unsigned").await;
+    let workspace = json!({"apiVersion": "atelier.dev/v1alpha1", "kind": "Workspace", "metadata": {"name": "team"}});
+    ns.create::<Workspace>(workspace).await;
+    ns.ready::<Workspace>("team", QUICK).await;
+    ns.condition::<Workspace>("team", "StorageReady", "False", "NoAuthority", QUICK)
+        .await;
+    let claims: Api<PersistentVolumeClaim> = ns.api();
+    let made = claims.list(&ListParams::default()).await.unwrap();
+    assert!(made.items.is_empty(), "nothing is made that is of no use");
     ns.finish().await;
 }
 
