@@ -55,7 +55,7 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
         .times(UNREADABLE);
     let rule = proxy.rules().add(rule);
 
-    let operator = lab.operator("canary-0", &kubeconfig)?;
+    let operator = lab.serving_operator("canary-0", &kubeconfig)?;
     operator.start()?;
     operator.leading(STARTS).await?;
     let gatherer = Gatherer::new(admin.clone());

@@ -16,6 +16,9 @@ use tokio::task::JoinSet;
 /// What is shorter stands anywhere by chance.
 const SHORTEST: usize = 12;
 
+/// Ends of the names of entries that are no secret: certificates, notes about them, a uid.
+const PUBLIC: [&str; 3] = [".crt", "certificate.json", ".goes"];
+
 /// A text that must not be found, and where it is from, which may be told.
 #[derive(Clone, Debug)]
 pub struct Needle {
@@ -36,16 +39,22 @@ impl Values {
         values.entry(value).or_insert(from);
     }
 
+    /// Learns an entry of a Secret, unless it is none: certificates are shown to whoever connects.
+    fn learn_entry(&self, entry: &str, value: Vec<u8>, secret: &str) {
+        if !PUBLIC.iter().any(|end| entry.ends_with(end)) {
+            self.learn(value, format!("{entry} of Secret {secret}"));
+        }
+    }
+
     /// Learns what a Secret in JSON holds.
     pub fn learn_secret(&self, secret: &Value) {
         let name = secret.pointer("/metadata/name").and_then(Value::as_str);
         let data = secret.get("data").and_then(Value::as_object);
         for (entry, value) in data.into_iter().flatten() {
             let bytes = value.as_str().and_then(|text| STANDARD.decode(text).ok());
-            let from = format!("{entry} of Secret {}", name.unwrap_or_default());
             bytes
                 .into_iter()
-                .for_each(|bytes| self.learn(bytes, from.clone()));
+                .for_each(|bytes| self.learn_entry(entry, bytes, name.unwrap_or_default()));
         }
     }
 
@@ -87,6 +96,11 @@ fn forms(value: &[u8], from: &str) -> Vec<Needle> {
             forms.push(needle("text in JSON", quoted));
         }
         forms.push(needle("text", text.to_owned()));
+        // A key in PEM leaks by any of its lines.
+        let lines = text
+            .lines()
+            .filter(|line| text.starts_with("-----") && !line.starts_with("-----"));
+        forms.extend(lines.map(|line| needle("a line", line.to_owned())));
     }
     forms
 }
@@ -102,7 +116,7 @@ pub fn learn_all(client: &Client, values: &Values) -> JoinSet<()> {
             if let Ok(Event::Apply(secret) | Event::InitApply(secret)) = event {
                 let name = secret.name_any();
                 for (entry, value) in secret.data.unwrap_or_default() {
-                    values.learn(value.0, format!("{entry} of Secret {name}"));
+                    values.learn_entry(&entry, value.0, &name);
                 }
             }
         }
