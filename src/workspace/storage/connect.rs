@@ -12,10 +12,11 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt as _};
 use zeroize::Zeroizing;
 
-use super::Problem;
 use super::build;
 use super::embedded::is_key;
+use super::{Problem, Trouble};
 use crate::ctx::Ctx;
+use crate::kit::Error;
 
 /// A probe is tried again soon; it need not be patient itself.
 const LIMITS: Limits = Limits {
@@ -57,7 +58,7 @@ pub fn shown(workspace: &Workspace) -> Option<(String, String)> {
 }
 
 /// The connection, with its credential as it is at this moment.
-pub async fn connection(workspace: &Workspace, ctx: &Ctx) -> Result<Connection, Problem> {
+pub async fn connection(workspace: &Workspace, ctx: &Ctx) -> Result<Connection, Trouble> {
     let storage = &workspace.spec.storage;
     let namespace = workspace.namespace().unwrap_or_default();
     let (place, trust) = place(workspace, storage, ctx)?;
@@ -129,13 +130,10 @@ fn place(workspace: &Workspace, storage: &Storage, ctx: &Ctx) -> Result<(Place, 
 pub type Values = BTreeMap<String, Zeroizing<Vec<u8>>>;
 
 /// Reads a Secret of the workspace's namespace.
-pub async fn read(ctx: &Ctx, namespace: &str, name: &str) -> Result<Values, Problem> {
+pub async fn read(ctx: &Ctx, namespace: &str, name: &str) -> Result<Values, Trouble> {
     let api: Api<Secret> = Api::namespaced(ctx.client.clone(), namespace);
     let secret = api.get_opt(name).await;
-    let secret = secret.map_err(|error| {
-        let why = format!("Secret {name} cannot be read: {error}");
-        Problem::new(reasons::CREDENTIAL_MISSING, why)
-    })?;
+    let secret = secret.map_err(Error::api(format!("get Secret {name}")))?;
     let secret = secret.ok_or_else(|| {
         let why = format!(
             "there is no Secret {name} in namespace {namespace}; make it, or store it by `kubectl atelier credential store`"

@@ -75,9 +75,20 @@ impl Problem {
     }
 }
 
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        Self::new(reasons::KEY_UNAVAILABLE, error.to_string())
+/// Why nothing was found to work.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// It does not.
+    #[error("{}", .0.message)]
+    Problem(Problem),
+    /// It could not be tried: the API server did not answer, or we do not lead. What was known stands.
+    #[error(transparent)]
+    Untried(#[from] Error),
+}
+
+impl From<Problem> for Trouble {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
     }
 }
 
@@ -146,7 +157,7 @@ async fn look(
         Some(Err(problem)) => not_ready(workspace, problem.reason, problem.message),
         // After a start, or while something else is tried: what was so is so until it is known better.
         None => State::recorded(workspace)
-            .filter(|state| state.ready)
+            .filter(|state| state.ready && is_of(state, workspace))
             .unwrap_or_else(|| {
                 let why = "the storage has not been tried yet".to_owned();
                 not_ready(workspace, reasons::STORAGE_STARTING, why)
@@ -169,6 +180,14 @@ impl State {
             status: status.storage.clone(),
         })
     }
+}
+
+/// Whether what is recorded is of the place and the key that the spec names now.
+fn is_of(state: &State, workspace: &Workspace) -> bool {
+    let recorded = state.status.as_ref();
+    let place = recorded.map(|status| (status.endpoint.clone(), status.bucket.clone()));
+    let key = recorded.and_then(|status| status.key_ref.as_ref());
+    place == connect::shown(workspace) && key == workspace.spec.encryption.key_ref.as_ref()
 }
 
 fn ready(workspace: &Workspace, proof: Proof) -> State {
@@ -214,30 +233,28 @@ fn begin(workspace: &Workspace, parent: &Parent, ctx: &Arc<Ctx>) {
         let ctx = probing;
         let permits = ctx.probes.permits.clone();
         let _permit = permits.acquire_owned().await;
-        let outcome = tokio::time::timeout(LONGEST * 2, probe(&workspace, &ctx)).await;
-        let outcome = outcome.unwrap_or_else(|_| {
-            let why = "it could not be tried: the API server does not answer".to_owned();
-            Err(Problem::new(reasons::STORAGE_UNREACHABLE, why))
-        });
-        if let Err(problem) = &outcome {
+        let limit = LONGEST * 2;
+        let found = tokio::time::timeout(limit, probe(&workspace, &ctx)).await;
+        let found = found.unwrap_or(Err(Trouble::Untried(Error::TimedOut(limit))));
+        if let Err(why) = &found {
             let (namespace, name) = (&parent.namespace, &parent.name);
-            debug!(
-                namespace,
-                name,
-                why = problem.message,
-                "storage does not work"
-            );
+            debug!(namespace, name, %why, "storage does not work");
         }
+        let outcome = match found {
+            Ok(proof) => Some(Ok(proof)),
+            Err(Trouble::Problem(problem)) => Some(Err(problem)),
+            Err(Trouble::Untried(_)) => None,
+        };
         ctx.probes.ended(parent.uid(), outcome, Instant::now());
         ctx.triggers
             .fire("Workspace", &parent.namespace, &parent.name);
     });
 }
 
-async fn probe(workspace: &Workspace, ctx: &Ctx) -> probes::Outcome {
+async fn probe(workspace: &Workspace, ctx: &Ctx) -> Result<Proof, Trouble> {
     let missing = grants::missing(ctx, workspace, GrantResource::Storage).await?;
     if let Some(sentence) = missing {
-        return Err(Problem::new(reasons::GRANT_MISSING, sentence));
+        return Err(Problem::new(reasons::GRANT_MISSING, sentence).into());
     }
     let connection = connect::connection(workspace, ctx).await?;
     let (ring, proof) = rings::ring(workspace, ctx).await?;
@@ -280,12 +297,9 @@ pub async fn sweep(ctx: Arc<Ctx>, stop: CancellationToken) {
         }
         wait = SWEEP;
         if ctx.claim.check().is_ok()
-            && let Err(problem) = rings::sweep(&ctx).await
+            && let Err(why) = rings::sweep(&ctx).await
         {
-            warn!(
-                why = problem.message,
-                "keys of workspaces that are gone; trying again"
-            );
+            warn!(%why, "keys of workspaces that are gone; trying again");
             wait = LONGEST;
         }
     }

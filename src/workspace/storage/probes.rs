@@ -44,7 +44,9 @@ struct Entry {
     subject: Subject,
     /// The subject of the probe under way.
     running: Option<Subject>,
-    last: Option<(Instant, Outcome)>,
+    /// When the last one ended, and what the last one found that could be tried.
+    ended: Option<Instant>,
+    outcome: Option<Outcome>,
     failures: u32,
 }
 
@@ -74,20 +76,21 @@ impl Probes {
         let entry = entries.entry(uid.to_owned()).or_insert_with(|| Entry {
             subject,
             running: None,
-            last: None,
+            ended: None,
+            outcome: None,
             failures: 0,
         });
         if entry.subject != subject {
             entry.subject = subject;
-            entry.last = None;
+            entry.ended = None;
+            entry.outcome = None;
             entry.failures = 0;
         }
-        let outcome = entry.last.as_ref().map(|(_, outcome)| outcome.clone());
+        let outcome = entry.outcome.clone();
         let wait = self.wait(uid, entry.failures);
         let since = entry
-            .last
-            .as_ref()
-            .map(|(at, _)| now.saturating_duration_since(*at));
+            .ended
+            .map(|ended| now.saturating_duration_since(ended));
         let left = since.map_or(Duration::ZERO, |since| wait.saturating_sub(since));
         let begin = entry.running.is_none() && left.is_zero();
         if begin {
@@ -100,8 +103,8 @@ impl Probes {
         }
     }
 
-    /// Takes in what a probe found.
-    pub fn ended(&self, uid: &str, outcome: Outcome, now: Instant) {
+    /// Takes in what a probe found; nothing, if it could not be tried.
+    pub fn ended(&self, uid: &str, outcome: Option<Outcome>, now: Instant) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(entry) = entries.get_mut(uid) else {
             return;
@@ -111,10 +114,11 @@ impl Probes {
             return;
         }
         entry.failures = match outcome {
-            Ok(_) => 0,
-            Err(_) => entry.failures.saturating_add(1),
+            Some(Ok(_)) => 0,
+            Some(Err(_)) | None => entry.failures.saturating_add(1),
         };
-        entry.last = Some((now, outcome));
+        entry.ended = Some(now);
+        entry.outcome = outcome.or(entry.outcome.take());
     }
 
     /// Forgets a workspace that is gone.
@@ -167,7 +171,7 @@ mod tests {
         assert!(probes.look("u", 1, begun).begin);
         let meanwhile = probes.look("u", 1, begun);
         assert!(!meanwhile.begin && meanwhile.next.is_none());
-        probes.ended("u", proof(), begun);
+        probes.ended("u", Some(proof()), begun);
         let known = probes.look("u", 1, begun);
         assert!(!known.begin && known.outcome == Some(proof()));
         assert!(probes.look("u", 1, begun + EVERY).begin);
@@ -178,9 +182,21 @@ mod tests {
         let (probes, now) = (Probes::new(EVERY), Instant::now());
         assert!(probes.look("u", 1, now).begin);
         assert!(!probes.look("u", 2, now).begin);
-        probes.ended("u", proof(), now);
+        probes.ended("u", Some(proof()), now);
         let look = probes.look("u", 2, now);
         assert!(look.begin && look.outcome.is_none());
+    }
+
+    #[test]
+    fn what_could_not_be_tried_leaves_what_was_known_and_is_tried_again_soon() {
+        let (probes, begun) = (Probes::new(EVERY), Instant::now());
+        assert!(probes.look("u", 1, begun).begin);
+        probes.ended("u", Some(proof()), begun);
+        let later = begun + EVERY;
+        assert!(probes.look("u", 1, later).begin);
+        probes.ended("u", None, later);
+        let look = probes.look("u", 1, later);
+        assert_eq!((look.outcome, look.next), (Some(proof()), Some(FIRST)));
     }
 
     #[test]
@@ -189,7 +205,7 @@ mod tests {
         let mut waits = vec![];
         for _ in 0..12 {
             assert!(probes.look("u", 1, now).begin);
-            probes.ended("u", problem(), now);
+            probes.ended("u", Some(problem()), now);
             let next = probes.look("u", 1, now).next.expect("none is under way");
             waits.push(next);
             now += next;

@@ -24,7 +24,7 @@ use tracing::info;
 use zeroize::Zeroizing;
 
 use super::connect::{Values, read};
-use super::{Problem, Proof};
+use super::{Problem, Proof, Trouble};
 use crate::ctx::Ctx;
 use crate::kit::Error;
 use crate::kit::error::status_code;
@@ -62,7 +62,7 @@ fn shard(place: &str) -> String {
 }
 
 /// The ring of a workspace, made if it never had one, and wrapped anew if it is to be wrapped by another key.
-pub async fn ring(workspace: &Workspace, ctx: &Ctx) -> Result<(KeyRing, Proof), Problem> {
+pub async fn ring(workspace: &Workspace, ctx: &Ctx) -> Result<(KeyRing, Proof), Trouble> {
     let (place, uid) = (place(workspace), workspace.uid().unwrap_or_default());
     for _ in 0..TRIES {
         let stored = Stored::read(ctx, &shard(&place)).await?;
@@ -88,7 +88,7 @@ pub async fn ring(workspace: &Workspace, ctx: &Ctx) -> Result<(KeyRing, Proof), 
         }
     }
     let why = "somebody else writes the Secrets of the workspaces' keys all the time".to_owned();
-    Err(Problem::new(reasons::KEY_UNAVAILABLE, why))
+    Err(Problem::new(reasons::KEY_UNAVAILABLE, why).into())
 }
 
 fn unavailable(place: &str, error: KeyError) -> Problem {
@@ -143,14 +143,14 @@ fn open(
 }
 
 /// The key that the spec wants. The others are fetched only if it is not the one that wraps what is kept.
-async fn keks(workspace: &Workspace, kept: Option<&[u8]>, ctx: &Ctx) -> Result<Keks, Problem> {
+async fn keks(workspace: &Workspace, kept: Option<&[u8]>, ctx: &Ctx) -> Result<Keks, Trouble> {
     let namespace = workspace.namespace().unwrap_or_default();
     let wish = workspace.spec.encryption.key_ref.as_ref();
     let mut former = vec![];
     let wanted = match wish {
         Some(SecretRef { name }) => {
             let values = read(ctx, &namespace, name).await;
-            let values = values.map_err(|p| Problem::new(reasons::KEY_UNAVAILABLE, p.message))?;
+            let values = values.map_err(without_key)?;
             former.extend(kek(&values, name, PREVIOUS).ok());
             kek(&values, name, KEY)?
         }
@@ -173,6 +173,16 @@ async fn keks(workspace: &Workspace, kept: Option<&[u8]>, ctx: &Ctx) -> Result<K
     Ok(Keks { wanted, former })
 }
 
+/// A credential that is missing is a key that is missing, here.
+fn without_key(trouble: Trouble) -> Trouble {
+    match trouble {
+        Trouble::Problem(Problem { message, .. }) => {
+            Problem::new(reasons::KEY_UNAVAILABLE, message).into()
+        }
+        untried => untried,
+    }
+}
+
 /// A key-encryption key out of a Secret: 32 bytes, or base64 of them, since `storecredential` takes text.
 fn kek(values: &Values, secret: &str, entry: &str) -> Result<Kek, Problem> {
     let lacks = |why: String| Problem::new(reasons::KEY_UNAVAILABLE, why);
@@ -192,13 +202,13 @@ fn kek(values: &Values, secret: &str, entry: &str) -> Result<Kek, Problem> {
 }
 
 /// The installation's own key, made when nothing was ever wrapped by one.
-async fn service_key(ctx: &Ctx) -> Result<Kek, Problem> {
+async fn service_key(ctx: &Ctx) -> Result<Kek, Trouble> {
     for _ in 0..TRIES {
         let stored = Stored::read(ctx, SERVICE_KEY).await?;
         if let Some(secret) = &stored.secret {
             let values = secret.data.iter().flatten();
             let values = values.map(|(n, v)| (n.clone(), Zeroizing::new(v.0.clone())));
-            return kek(&values.collect(), SERVICE_KEY, KEY);
+            return Ok(kek(&values.collect(), SERVICE_KEY, KEY)?);
         }
         for digit in DIGITS.chars() {
             let rings = Stored::read(ctx, &format!("{RINGS}{digit}")).await?;
@@ -207,7 +217,7 @@ async fn service_key(ctx: &Ctx) -> Result<Kek, Problem> {
                     "the Secret {SERVICE_KEY} is gone from namespace {}, and the workspaces' keys are wrapped by it; put it back from a backup",
                     ctx.settings.namespace
                 );
-                return Err(Problem::new(reasons::KEY_UNAVAILABLE, why));
+                return Err(Problem::new(reasons::KEY_UNAVAILABLE, why).into());
             }
         }
         let mut key = Zeroizing::new([0; 32]);
@@ -217,7 +227,7 @@ async fn service_key(ctx: &Ctx) -> Result<Kek, Problem> {
         stored.put(ctx, data).await?;
     }
     let why = format!("the Secret {SERVICE_KEY} cannot be made");
-    Err(Problem::new(reasons::KEY_UNAVAILABLE, why))
+    Err(Problem::new(reasons::KEY_UNAVAILABLE, why).into())
 }
 
 /// A Secret of the operator's own namespace as it was read.
@@ -227,7 +237,7 @@ struct Stored {
 }
 
 impl Stored {
-    async fn read(ctx: &Ctx, name: &str) -> Result<Self, Problem> {
+    async fn read(ctx: &Ctx, name: &str) -> Result<Self, Trouble> {
         let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
         let secret = api
             .get_opt(name)
@@ -263,7 +273,7 @@ impl Stored {
         ring: Option<Vec<u8>>,
         of: &str,
         goes: bool,
-    ) -> Result<bool, Problem> {
+    ) -> Result<bool, Trouble> {
         let before = self.entries();
         let mut after = before.clone();
         if let Some(ring) = ring {
@@ -280,12 +290,12 @@ impl Stored {
         // A probe of a workspace that is gone must not touch the keys of the next one of its name.
         if live_uid(ctx, place).await?.as_deref() != Some(of) {
             let why = "the workspace is gone".to_owned();
-            return Err(Problem::new(reasons::KEY_UNAVAILABLE, why));
+            return Err(Problem::new(reasons::KEY_UNAVAILABLE, why).into());
         }
         self.put(ctx, after).await
     }
 
-    async fn put(self, ctx: &Ctx, data: BTreeMap<String, ByteString>) -> Result<bool, Problem> {
+    async fn put(self, ctx: &Ctx, data: BTreeMap<String, ByteString>) -> Result<bool, Trouble> {
         ctx.claim.check()?;
         let namespace = &ctx.settings.namespace;
         let api: Api<Secret> = Api::namespaced(ctx.client.clone(), namespace);
@@ -335,7 +345,7 @@ fn new(name: &str, namespace: &str, data: BTreeMap<String, ByteString>) -> Secre
 }
 
 /// Takes the rings away that were to go with their workspaces, and whose workspaces are gone.
-pub async fn sweep(ctx: &Ctx) -> Result<(), Problem> {
+pub async fn sweep(ctx: &Ctx) -> Result<(), Trouble> {
     let workspaces = ctx.stores.workspaces.state();
     let there: Vec<_> = workspaces.iter().filter_map(|w| w.uid()).collect();
     for digit in DIGITS.chars() {
@@ -344,7 +354,7 @@ pub async fn sweep(ctx: &Ctx) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn sweep_one(ctx: &Ctx, name: &str, there: &[String]) -> Result<(), Problem> {
+async fn sweep_one(ctx: &Ctx, name: &str, there: &[String]) -> Result<(), Trouble> {
     for _ in 0..TRIES {
         let stored = Stored::read(ctx, name).await?;
         let entries = stored.entries();
@@ -365,11 +375,11 @@ async fn sweep_one(ctx: &Ctx, name: &str, there: &[String]) -> Result<(), Proble
         }
     }
     let why = format!("somebody else writes the Secret {name} all the time");
-    Err(Problem::new(reasons::KEY_UNAVAILABLE, why))
+    Err(Problem::new(reasons::KEY_UNAVAILABLE, why).into())
 }
 
 /// The uid of the Workspace at a place, by the API server's word.
-async fn live_uid(ctx: &Ctx, place: &str) -> Result<Option<String>, Problem> {
+async fn live_uid(ctx: &Ctx, place: &str) -> Result<Option<String>, Trouble> {
     let (namespace, name) = place.split_once('.').unwrap_or_default();
     let api: Api<Workspace> = Api::namespaced(ctx.client.clone(), namespace);
     let live = api.get_metadata_opt(name).await;
