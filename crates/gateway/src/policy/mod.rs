@@ -79,6 +79,10 @@ impl Store {
         if self.current.load().as_deref() == Some(&policy) {
             return;
         }
+        // What is told is so already: whoever waits for the line may ask at once.
+        let policy = Arc::new(policy);
+        self.current.store(Some(policy.clone()));
+        self.metrics.policy_loaded(&policy, now);
         let generation = |slot: fn(&GatewayPolicy) -> Option<u64>| slot(&policy);
         tracing::info!(
             ?source,
@@ -87,8 +91,6 @@ impl Store {
             secondary = generation(|policy| Some(policy.keys()?.secondary.generation)),
             "a policy is in force"
         );
-        self.metrics.policy_loaded(&policy, now);
-        self.current.store(Some(Arc::new(policy)));
     }
 
     /// What a policy that cannot be had means for requests, for the log.
