@@ -14,9 +14,9 @@ use kube::{Api, ResourceExt as _};
 
 use super::Deps;
 use super::object::{MANAGER, get, named};
-use crate::kit::Error;
+use crate::kit::{Error, random};
 use crate::web_service::keys::{Key, Keys, Stored, fingerprint, regenerate as anew};
-use crate::web_service::keystore::{entries, pair_of, random};
+use crate::web_service::keystore::{entries, pair_of};
 use crate::web_service::{effective_mode, gateway_secret_name, keys_secret_name};
 
 /// How long the leading replica may take to tell the gateways.
@@ -47,7 +47,7 @@ pub async fn regenerate(
     let service: WebService = get(&deps.client, &call).await?;
     let which = asked.key_type;
     // Decided once: a try that went unanswered and had been done is found to be done.
-    let fresh = random().map_err(|error| Refusal::internal(error.to_string()))?;
+    let fresh = random::bytes().map_err(|error| Refusal::internal(error.to_string()))?;
     let key = write(&deps, &call, &service, which, fresh).await?;
     let digest = key.digest();
     let told = tokio::time::timeout(TOLD, told(&deps, &call, which, digest.clone())).await;

@@ -9,11 +9,11 @@ use std::time::Duration;
 use atelier_pki::{Issuer, Leaf, NOTE, Note};
 use jiff::Timestamp;
 
+use super::apply::Applier;
 use super::child::{ChildKey, ChildKind};
 use super::children::{Children, SecretView, Seen};
 use super::meta::Parent;
 use super::{Error, secrets};
-use crate::ctx::Ctx;
 
 /// How often to look at a certificate at least: clocks can be set.
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
@@ -26,12 +26,11 @@ pub async fn ensure(
     parent: &Parent,
     wish: &Leaf,
     issuer: &Issuer,
-    ctx: &Ctx,
-    manager: &'static str,
+    applier: &Applier<'_>,
 ) -> Result<Option<Duration>, Error> {
-    let now = (ctx.clock)();
+    let (children, now) = (applier.children, applier.now);
     let key = ChildKey::new(ChildKind::Secret, &parent.namespace, &wish.secret_name);
-    let seen = ctx.children.get(&key).filter(|seen| !seen.deleting);
+    let seen = children.get(&key).filter(|seen| !seen.deleting);
     let renew_at = |seen: &Seen| renew_at(seen, parent, wish, issuer, now);
     if let Some(seen) = &seen
         && let Some(renew_at) = renew_at(seen)?
@@ -48,14 +47,14 @@ pub async fn ensure(
     let metadata = parent.child(&wish.secret_name);
     let desired = secrets::desired(metadata, secrets::TLS, data.collect())?;
     // Somebody may have read what was there before. What is only renewed was right.
-    let existed = ctx.children.last_uid(&key).is_some();
+    let existed = children.last_uid(&key).is_some();
     let was_right = seen.as_ref().and_then(Seen::secret);
     let was_right = was_right.is_some_and(|view| is_current(view, issuer));
-    let applied = ctx.applier(manager).apply(&desired).await?;
+    let applied = applier.apply(&desired).await?;
     if applied.written {
         issuer.wrote(existed && !was_right);
     }
-    let seen = ctx.children.get(&key);
+    let seen = children.get(&key);
     let renew_at = seen.as_ref().map(renew_at).transpose()?.flatten();
     Ok(renew_at.map(|renew_at| until(renew_at, now)))
 }

@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod pod;
 pub mod pods;
 pub mod primary;
+pub mod random;
 pub mod rights;
 pub mod secrets;
 pub mod status;

@@ -20,6 +20,7 @@ use crate::kit::Error;
 use crate::kit::child::{ChildKey, ChildKind};
 use crate::kit::children::Seen;
 use crate::kit::meta::Parent;
+use crate::kit::random;
 
 /// Sees that the keys are there and right. Returns what may be known of them; `None` while keys are off and were
 /// never on.
@@ -66,13 +67,12 @@ pub async fn ensure(
         .zip(gateway)
         .and_then(|(keys, gateway)| policy_of(keys, &gateway));
 
-    let fresh = || random();
     let decision = keys::decide(
         wanted,
         stored.as_ref().map(pair_of).unwrap_or_default(),
         policy.as_ref(),
         (ctx.clock)(),
-        fresh,
+        random::bytes,
     )?;
     let desired = build::keys_secret(parent, decision.keys.data()?)?;
     let applied = ctx.applier(super::MANAGER).apply(&desired).await?;
@@ -204,13 +204,6 @@ fn version(secret: &Secret) -> u64 {
         .resource_version()
         .and_then(|v| v.parse().ok())
         .unwrap_or_default()
-}
-
-/// 256 random bits of the operating system.
-pub fn random() -> Result<[u8; 32], Error> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| Error::Random(error.to_string()))?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -146,7 +146,7 @@ async fn make(
     let mut next = None;
     if let Some(issuer) = &ctx.issuer {
         let leaf = build::certificate(&parent);
-        match certificate::ensure(&parent, &leaf, issuer, ctx, MANAGER).await {
+        match certificate::ensure(&parent, &leaf, issuer, &applier).await {
             Ok(after) => next = after,
             Err(error) => unless_contested(error)?,
         }

@@ -78,6 +78,14 @@ impl Brought {
         }
     }
 
+    /// Stores its access key, with this secret, in another namespace: `atelier-credential-s3`.
+    fn store(&self, namespace: &TestNamespace, secret: &str) {
+        let id = format!("--from-literal=accessKeyId={}", self.id);
+        let secret = format!("--from-literal=secretAccessKey={secret}");
+        let args = ["credential", "store", "s3", &id, &secret];
+        plugin(namespace, CONTRIBUTOR, &args).unwrap();
+    }
+
     fn spec(&self, secret: &str) -> Value {
         json!({"storage": {"type": "S3", "s3": {"endpoint": self.endpoint, "bucket": "workspace", "prefix": "theirs",
             "caBundle": self.ca, "secretRef": {"name": secret}}}})
@@ -188,16 +196,10 @@ async fn a_contributor_stores_a_credential_and_names_it_and_may_name_no_other_se
     let why = storage(&namespace, "False", "CredentialMissing").await;
     assert!(why.contains("atelier-credential-s3"), "{why}");
 
-    let store = |secret: &str| {
-        let id = format!("--from-literal=accessKeyId={}", brought.id);
-        let secret = format!("--from-literal=secretAccessKey={secret}");
-        let args = ["credential", "store", "s3", &id, &secret];
-        plugin(&namespace, CONTRIBUTOR, &args).unwrap()
-    };
-    store("not-the-right-one");
+    brought.store(&namespace, "not-the-right-one");
     let why = storage(&namespace, "False", "CredentialRefused").await;
     assert!(!why.contains("not-the-right-one"), "{why}");
-    store(&brought.secret);
+    brought.store(&namespace, &brought.secret);
     storage(&namespace, "True", "Probed").await;
     let secrets: Api<Secret> = Api::namespaced(user, &namespace.name);
     assert!(secrets.get("atelier-credential-s3").await.is_err());
@@ -232,10 +234,7 @@ async fn a_store_that_is_not_there_or_not_trusted_is_told_from_one_that_is() {
     storage(&theirs, "True", "Probed").await;
     let brought = Brought::of(&theirs).await;
     let namespace = with("mistakes", json!({"storage": {"type": "None"}})).await;
-    let id = format!("--from-literal=accessKeyId={}", brought.id);
-    let secret = format!("--from-literal=secretAccessKey={}", brought.secret);
-    let store = ["credential", "store", "s3", &id, &secret];
-    plugin(&namespace, CONTRIBUTOR, &store).unwrap();
+    brought.store(&namespace, &brought.secret);
     let mut spec = brought.spec("atelier-credential-s3");
     spec["storage"]["s3"]["caBundle"] = json!(null);
     let patched = namespace.patch::<Workspace>("team", json!({"spec": spec}));

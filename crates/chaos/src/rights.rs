@@ -23,7 +23,6 @@ use crate::random::Random;
 use crate::stomp::{Outcome, STARTS};
 use audit::{Asked, Audit};
 use rules::{Atom, atoms, dangers};
-use storing::Stores;
 
 const ACCOUNT: &str = "atelier-operator";
 /// What serving the actions takes, in the whole cluster and in its own namespace. That it may read whose word about
@@ -60,7 +59,7 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     first.leading(STARTS).await?;
     exercise::scenarios(&admin, &Recorder::default()).await?;
     let user = exercise::damage(&admin).await?;
-    let stores = Stores::make(&admin).await?;
+    let stores = storing::volume(&admin).await?;
     let second = lab.serving_operator("rights-1", &direct)?;
     second.start()?;
     tokio::time::sleep(STANDS_BY).await;
@@ -69,12 +68,12 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     exercise::live_run(&user).await?;
     second.stop(ENDS).await?;
     exercise::forget_run(&user).await?;
-    stores.forget_volume().await?;
+    storing::forget_volume(&stores).await?;
     let third = lab.serving_operator("rights-2", &direct)?;
     third.start()?;
     third.leading(STARTS).await?;
     exercise::found_run(&user).await?;
-    stores.found_volume().await?;
+    storing::found_volume(&stores).await?;
     serving::damage(&admin).await?;
     serving::register(&admin).await?;
     serving::read_log(&lab, &third, &user.namespace).await?;

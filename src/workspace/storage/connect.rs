@@ -28,40 +28,22 @@ const LIMITS: Limits = Limits {
 
 /// Where it is, for people: the server's URL and the bucket.
 pub fn shown(workspace: &Workspace) -> Option<(String, String)> {
-    let storage = &workspace.spec.storage;
-    let namespace = workspace.namespace().unwrap_or_default();
-    match storage.type_ {
-        StorageType::Embedded => {
-            let endpoint = build::endpoint(&workspace.name_any(), &namespace);
-            Some((endpoint, build::BUCKET.into()))
-        }
-        StorageType::S3 => {
-            let s3 = storage.s3.as_ref()?;
-            let amazon = || format!("https://{}.s3.amazonaws.com", s3.bucket);
-            Some((
-                s3.endpoint.clone().unwrap_or_else(amazon),
-                s3.bucket.clone(),
-            ))
-        }
-        StorageType::AzureBlob => {
-            let azure = storage.azure_blob.as_ref()?;
-            let public = || format!("https://{}.blob.core.windows.net", azure.account);
-            let endpoint = azure.endpoint.clone().unwrap_or_else(public);
-            Some((endpoint, azure.container.clone()))
-        }
-        StorageType::Gcs => {
-            let gcs = storage.gcs.as_ref()?;
-            Some(("https://storage.googleapis.com".into(), gcs.bucket.clone()))
-        }
-        StorageType::None => None,
-    }
+    let place = place(workspace)?;
+    Some((place.endpoint(), place.bucket().to_owned()))
 }
 
 /// The connection, with its credential as it is at this moment.
 pub async fn connection(workspace: &Workspace, ctx: &Ctx) -> Result<Connection, Trouble> {
     let storage = &workspace.spec.storage;
     let namespace = workspace.namespace().unwrap_or_default();
-    let (place, trust) = place(workspace, storage, ctx)?;
+    let place = place(workspace).ok_or_else(|| {
+        let why = format!(
+            "spec.storage says nothing of its type {}",
+            storage.type_.as_str()
+        );
+        Problem::new(reasons::STORAGE_MISCONFIGURED, why)
+    })?;
+    let trust = trust(storage, ctx)?;
     let own = build::name(&workspace.name_any());
     let name = storage.secret().unwrap_or(&own);
     let values = read(ctx, &namespace, name).await?;
@@ -73,57 +55,57 @@ pub async fn connection(workspace: &Workspace, ctx: &Ctx) -> Result<Connection, 
     })
 }
 
-fn place(workspace: &Workspace, storage: &Storage, ctx: &Ctx) -> Result<(Place, Trust), Problem> {
-    let lacks = |field: &str| {
-        let reason = reasons::STORAGE_MISCONFIGURED;
-        Problem::new(reason, format!("spec.storage lacks {field}"))
-    };
-    let bundle = |pem: &Option<String>| pem.clone().map_or(Trust::Public, Trust::Bundle);
-    match storage.type_ {
-        StorageType::Embedded => {
-            let namespace = workspace.namespace().unwrap_or_default();
-            let authorities = ctx.issuer.as_ref().and_then(|issuer| issuer.bundle());
-            let authorities = authorities.ok_or_else(|| {
-                let why = "the certificate authority is not known yet".to_owned();
-                Problem::new(reasons::STORAGE_STARTING, why)
-            })?;
-            let place = Place::Embedded {
-                endpoint: build::endpoint(&workspace.name_any(), &namespace),
-                bucket: build::BUCKET.into(),
-            };
-            Ok((place, Trust::Bundle(authorities)))
-        }
+/// Where it is. `None` if there is none, or the spec lacks what its type takes, which the API server does not let be.
+fn place(workspace: &Workspace) -> Option<Place> {
+    let storage = &workspace.spec.storage;
+    let namespace = workspace.namespace().unwrap_or_default();
+    Some(match storage.type_ {
+        StorageType::Embedded => Place::Embedded {
+            endpoint: build::endpoint(&workspace.name_any(), &namespace),
+            bucket: build::BUCKET.into(),
+        },
         StorageType::S3 => {
-            let s3 = storage.s3.as_ref().ok_or_else(|| lacks("s3"))?;
-            let place = Place::S3 {
-                endpoint: s3.endpoint.clone(),
-                region: s3.region.clone(),
-                bucket: s3.bucket.clone(),
-                prefix: s3.prefix.clone(),
-            };
-            Ok((place, bundle(&s3.ca_bundle)))
+            let s3 = storage.s3.clone()?;
+            Place::S3 {
+                endpoint: s3.endpoint,
+                region: s3.region,
+                bucket: s3.bucket,
+                prefix: s3.prefix,
+            }
         }
         StorageType::AzureBlob => {
-            let azure = storage.azure_blob.as_ref();
-            let azure = azure.ok_or_else(|| lacks("azureBlob"))?;
-            let place = Place::AzureBlob {
-                endpoint: azure.endpoint.clone(),
-                account: azure.account.clone(),
-                container: azure.container.clone(),
-                prefix: azure.prefix.clone(),
-            };
-            Ok((place, bundle(&azure.ca_bundle)))
+            let azure = storage.azure_blob.clone()?;
+            Place::AzureBlob {
+                endpoint: azure.endpoint,
+                account: azure.account,
+                container: azure.container,
+                prefix: azure.prefix,
+            }
         }
         StorageType::Gcs => {
-            let gcs = storage.gcs.as_ref().ok_or_else(|| lacks("gcs"))?;
-            let place = Place::Gcs {
-                bucket: gcs.bucket.clone(),
-                prefix: gcs.prefix.clone(),
-            };
-            Ok((place, Trust::Public))
+            let gcs = storage.gcs.clone()?;
+            Place::Gcs {
+                bucket: gcs.bucket,
+                prefix: gcs.prefix,
+            }
         }
-        StorageType::None => Err(lacks("a type")),
+        StorageType::None => return None,
+    })
+}
+
+/// Who vouches for the server: of a workspace's own, our authority; of a brought one, whom the spec names, or the public.
+fn trust(storage: &Storage, ctx: &Ctx) -> Result<Trust, Problem> {
+    if storage.type_ == StorageType::Embedded {
+        let authorities = ctx.issuer.as_ref().and_then(|issuer| issuer.bundle());
+        return authorities.map(Trust::Bundle).ok_or_else(|| {
+            let why = "the certificate authority is not known yet".to_owned();
+            Problem::new(reasons::STORAGE_STARTING, why)
+        });
     }
+    let s3 = storage.s3.as_ref().and_then(|s3| s3.ca_bundle.clone());
+    let azure = storage.azure_blob.as_ref();
+    let bundle = s3.or_else(|| azure?.ca_bundle.clone());
+    Ok(bundle.map_or(Trust::Public, Trust::Bundle))
 }
 
 /// What a Secret holds. Gone from memory with whoever asked.

@@ -7,12 +7,13 @@ use atelier_api::Workspace;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 
-use super::{build, entropy_text};
+use super::build;
 use crate::ctx::Ctx;
+use crate::kit::apply::Applier;
 use crate::kit::child::{ChildKey, ChildKind};
 use crate::kit::children::{SecretView, View};
 use crate::kit::meta::Parent;
-use crate::kit::{Error, certificate};
+use crate::kit::{Error, certificate, random};
 use crate::workspace::MANAGER;
 
 /// Shortest secret of an access key that is taken for one: ours have 64 characters.
@@ -50,9 +51,9 @@ pub async fn make(
         return Ok((Server::Starts(why), None));
     }
     applier.apply(&volume).await?;
-    key(parent, ctx).await?;
+    key(parent, &applier).await?;
     let leaf = build::certificate(parent);
-    let Some(next) = certificate::ensure(parent, &leaf, issuer, ctx, MANAGER).await? else {
+    let Some(next) = certificate::ensure(parent, &leaf, issuer, &applier).await? else {
         let why = "waits for the certificate authority".to_owned();
         return Ok((Server::Starts(why), None));
     };
@@ -64,17 +65,18 @@ pub async fn make(
 
 /// Sees that there is an access key. One that is there is left as it is; the Secret is read only to put back what else
 /// somebody changed on it.
-async fn key(parent: &Parent, ctx: &Ctx) -> Result<(), Error> {
+async fn key(parent: &Parent, applier: &Applier<'_>) -> Result<(), Error> {
     let name = build::name(&parent.name);
     let key = ChildKey::new(ChildKind::Secret, &parent.namespace, &name);
-    let seen = ctx.children.get(&key).filter(|seen| !seen.deleting);
+    let seen = applier.children.get(&key);
+    let seen = seen.filter(|seen| !seen.deleting);
     if let Some(seen) = &seen
         && let Some(view) = seen.secret().filter(|view| has_key(view))
         && seen.hash == build::key_secret_hash(parent, view.digests())?
     {
         return Ok(());
     }
-    let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &parent.namespace);
+    let api: Api<Secret> = Api::namespaced(applier.client.clone(), &parent.namespace);
     let live = match seen {
         Some(_) => api.get_opt(&name).await,
         None => Ok(None),
@@ -87,11 +89,15 @@ async fn key(parent: &Parent, ctx: &Ctx) -> Result<(), Error> {
         .filter(|(id, secret)| is_key(id, secret.len()))
         .collect();
     if data.is_empty() {
-        let id = format!("ATL{}", entropy_text(8)?.to_uppercase());
-        data.insert(id, entropy_text(32)?.into_bytes());
+        let id = format!("ATL{}", hex(&random::bytes::<8>()?).to_uppercase());
+        data.insert(id, hex(&random::bytes::<32>()?).into_bytes());
     }
     let desired = build::key_secret(parent, data)?;
-    ctx.applier(MANAGER).apply(&desired).await.map(drop)
+    applier.apply(&desired).await.map(drop)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn has_key(view: &SecretView) -> bool {

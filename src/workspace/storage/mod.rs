@@ -9,6 +9,7 @@ mod connect;
 mod embedded;
 mod probes;
 mod rings;
+mod stored;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -303,11 +304,4 @@ pub async fn sweep(ctx: Arc<Ctx>, stop: CancellationToken) {
             wait = LONGEST;
         }
     }
-}
-
-/// Random bytes as hexadecimal text.
-fn entropy_text(bytes: usize) -> Result<String, Error> {
-    let mut random = vec![0; bytes];
-    getrandom::fill(&mut random).map_err(|error| Error::Random(error.to_string()))?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -15,20 +15,15 @@ use atelier_storage::{Entropy, SystemEntropy};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::PostParams;
-use kube::{Api, ResourceExt as _};
+use kube::ResourceExt as _;
 use sha2::{Digest as _, Sha256};
 use tracing::info;
 use zeroize::Zeroizing;
 
 use super::connect::{Values, read};
+use super::stored::{GOES, Stored, live_uid};
 use super::{Problem, Proof, Trouble};
 use crate::ctx::Ctx;
-use crate::kit::Error;
-use crate::kit::error::status_code;
-use crate::workspace::MANAGER;
 
 /// The Secret of the installation's own key-encryption key, and its entry.
 const SERVICE_KEY: &str = "atelier-storage-key";
@@ -39,8 +34,6 @@ const PREVIOUS: &str = "previous";
 /// What the names of the Secrets with rings begin with; a hexadecimal digit follows.
 const RINGS: &str = "atelier-storage-rings-";
 const DIGITS: &str = "0123456789abcdef";
-/// What the name of an entry ends with that holds the uid of the workspace with which the ring of that name goes.
-const GOES: &str = ".goes";
 /// How often a write is tried on what somebody else has just written.
 const TRIES: usize = 5;
 
@@ -205,9 +198,9 @@ fn kek(values: &Values, secret: &str, entry: &str) -> Result<Kek, Problem> {
 async fn service_key(ctx: &Ctx) -> Result<Kek, Trouble> {
     for _ in 0..TRIES {
         let stored = Stored::read(ctx, SERVICE_KEY).await?;
-        if let Some(secret) = &stored.secret {
-            let values = secret.data.iter().flatten();
-            let values = values.map(|(n, v)| (n.clone(), Zeroizing::new(v.0.clone())));
+        if stored.exists() {
+            let entries = stored.entries().into_iter();
+            let values = entries.map(|(name, value)| (name, Zeroizing::new(value.0)));
             return Ok(kek(&values.collect(), SERVICE_KEY, KEY)?);
         }
         for digit in DIGITS.chars() {
@@ -228,120 +221,6 @@ async fn service_key(ctx: &Ctx) -> Result<Kek, Trouble> {
     }
     let why = format!("the Secret {SERVICE_KEY} cannot be made");
     Err(Problem::new(reasons::KEY_UNAVAILABLE, why).into())
-}
-
-/// A Secret of the operator's own namespace as it was read.
-struct Stored {
-    name: String,
-    secret: Option<Secret>,
-}
-
-impl Stored {
-    async fn read(ctx: &Ctx, name: &str) -> Result<Self, Trouble> {
-        let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
-        let secret = api
-            .get_opt(name)
-            .await
-            .map_err(Error::api(format!("get Secret {name}")))?;
-        Ok(Self {
-            name: name.to_owned(),
-            secret,
-        })
-    }
-
-    fn entries(&self) -> BTreeMap<String, ByteString> {
-        let secret = self.secret.as_ref();
-        secret.and_then(|s| s.data.clone()).unwrap_or_default()
-    }
-
-    fn ring(&self, place: &str) -> Option<&[u8]> {
-        let entry = self.secret.as_ref()?.data.as_ref()?.get(place)?;
-        Some(entry.0.as_slice())
-    }
-
-    /// The uid of the workspace that a ring goes with.
-    fn goes_with(&self, place: &str) -> Option<&str> {
-        let entries = self.secret.as_ref()?.data.as_ref()?;
-        std::str::from_utf8(&entries.get(&format!("{place}{GOES}"))?.0).ok()
-    }
-
-    /// Writes what differs, for the workspace of this uid. `false` if somebody was first.
-    async fn write(
-        self,
-        ctx: &Ctx,
-        place: &str,
-        ring: Option<Vec<u8>>,
-        of: &str,
-        goes: bool,
-    ) -> Result<bool, Trouble> {
-        let before = self.entries();
-        let mut after = before.clone();
-        if let Some(ring) = ring {
-            after.insert(place.to_owned(), ByteString(ring));
-        }
-        let mark = format!("{place}{GOES}");
-        match goes {
-            true => drop(after.insert(mark, ByteString(of.into()))),
-            false => drop(after.remove(&mark)),
-        }
-        if after == before {
-            return Ok(true);
-        }
-        // A probe of a workspace that is gone must not touch the keys of the next one of its name.
-        if live_uid(ctx, place).await?.as_deref() != Some(of) {
-            let why = "the workspace is gone".to_owned();
-            return Err(Problem::new(reasons::KEY_UNAVAILABLE, why).into());
-        }
-        self.put(ctx, after).await
-    }
-
-    async fn put(self, ctx: &Ctx, data: BTreeMap<String, ByteString>) -> Result<bool, Trouble> {
-        ctx.claim.check()?;
-        let namespace = &ctx.settings.namespace;
-        let api: Api<Secret> = Api::namespaced(ctx.client.clone(), namespace);
-        let params = PostParams {
-            field_manager: Some(MANAGER.into()),
-            ..PostParams::default()
-        };
-        let written = match self.secret {
-            Some(secret) => {
-                let secret = Secret {
-                    data: Some(data),
-                    ..secret
-                };
-                api.replace(&self.name, &params, &secret).await
-            }
-            None => api.create(&params, &new(&self.name, namespace, data)).await,
-        };
-        match written {
-            Ok(_) => Ok(true),
-            Err(error) if matches!(status_code(&error), Some(404 | 409)) => Ok(false),
-            Err(error) => {
-                let what = format!("write Secret {}", self.name);
-                Err(Error::api(what)(error).into())
-            }
-        }
-    }
-}
-
-fn new(name: &str, namespace: &str, data: BTreeMap<String, ByteString>) -> Secret {
-    let labels = [
-        ("app.kubernetes.io/name", "atelier"),
-        ("app.kubernetes.io/part-of", "atelier"),
-        ("app.kubernetes.io/component", "storage"),
-    ];
-    let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    Secret {
-        metadata: ObjectMeta {
-            name: Some(name.into()),
-            namespace: Some(namespace.into()),
-            labels: Some(labels.into()),
-            ..ObjectMeta::default()
-        },
-        data: Some(data),
-        type_: Some("Opaque".into()),
-        ..Secret::default()
-    }
 }
 
 /// Takes the rings away that were to go with their workspaces, and whose workspaces are gone.
@@ -376,15 +255,6 @@ async fn sweep_one(ctx: &Ctx, name: &str, there: &[String]) -> Result<(), Troubl
     }
     let why = format!("somebody else writes the Secret {name} all the time");
     Err(Problem::new(reasons::KEY_UNAVAILABLE, why).into())
-}
-
-/// The uid of the Workspace at a place, by the API server's word.
-async fn live_uid(ctx: &Ctx, place: &str) -> Result<Option<String>, Trouble> {
-    let (namespace, name) = place.split_once('.').unwrap_or_default();
-    let api: Api<Workspace> = Api::namespaced(ctx.client.clone(), namespace);
-    let live = api.get_metadata_opt(name).await;
-    let live = live.map_err(Error::api(format!("get Workspace {name}")))?;
-    Ok(live.and_then(|live| live.metadata.uid))
 }
 
 /// What was to go with a workspace that is not there: its place, and the workspace's uid.

@@ -29,20 +29,21 @@ pub(crate) struct Backend {
 pub(crate) fn build(connection: &Connection) -> Result<Backend, ConfigError> {
     let options = options(&connection.limits, &connection.trust)?;
     let retry = retry(&connection.limits);
-    match (&connection.place, &connection.credential) {
-        (Place::Embedded { endpoint, bucket }, Credential::AccessKey { id, secret }) => {
+    let place = &connection.place;
+    match (place, &connection.credential) {
+        (Place::Embedded { endpoint, .. }, Credential::AccessKey { id, secret }) => {
             let builder = AmazonS3Builder::new()
                 .with_region(EMBEDDED_REGION)
                 .with_access_key_id(id)
                 .with_secret_access_key(secret.as_str());
-            s3(builder, Some(endpoint), bucket, None, options, retry)
+            s3(builder, place, Some(endpoint), None, options, retry)
         }
         (
             Place::S3 {
                 endpoint,
                 region,
-                bucket,
                 prefix,
+                ..
             },
             Credential::AccessKey { id, secret },
         ) => {
@@ -51,7 +52,7 @@ pub(crate) fn build(connection: &Connection) -> Result<Backend, ConfigError> {
                 .with_access_key_id(id)
                 .with_secret_access_key(secret.as_str());
             let prefix = prefix.as_deref();
-            s3(builder, endpoint.as_ref(), bucket, prefix, options, retry)
+            s3(builder, place, endpoint.as_ref(), prefix, options, retry)
         }
         (
             Place::AzureBlob {
@@ -67,7 +68,7 @@ pub(crate) fn build(connection: &Connection) -> Result<Backend, ConfigError> {
                 .with_container_name(container)
                 .with_access_key(key.as_str())
                 .with_retry(retry);
-            let mut shown = format!("https://{account}.blob.core.windows.net");
+            let mut shown = place.endpoint();
             let mut options = options;
             if let Some(endpoint) = endpoint {
                 let url = endpoint::check(endpoint)?;
@@ -89,7 +90,7 @@ pub(crate) fn build(connection: &Connection) -> Result<Backend, ConfigError> {
                 .with_client_options(options)
                 .build()
                 .map_err(refused)?;
-            let shown = "https://storage.googleapis.com".to_owned();
+            let shown = place.endpoint();
             finish(Arc::new(client), prefix.as_deref(), shown, bucket)
         }
         (Place::Embedded { .. } | Place::S3 { .. }, _) => Err(ConfigError::Credential {
@@ -109,14 +110,15 @@ pub(crate) fn build(connection: &Connection) -> Result<Backend, ConfigError> {
 
 fn s3(
     builder: AmazonS3Builder,
+    place: &Place,
     endpoint: Option<&String>,
-    bucket: &str,
     prefix: Option<&str>,
     mut options: ClientOptions,
     retry: RetryConfig,
 ) -> Result<Backend, ConfigError> {
+    let bucket = place.bucket();
     let mut builder = builder.with_bucket_name(bucket).with_retry(retry);
-    let mut shown = format!("https://{bucket}.s3.amazonaws.com");
+    let mut shown = place.endpoint();
     if let Some(endpoint) = endpoint {
         let url = endpoint::check(endpoint)?;
         options = options.with_allow_http(url.scheme() == "http");

@@ -53,6 +53,36 @@ pub enum Place {
     },
 }
 
+impl Place {
+    /// URL of the server.
+    pub fn endpoint(&self) -> String {
+        match self {
+            Self::Embedded { endpoint, .. }
+            | Self::S3 {
+                endpoint: Some(endpoint),
+                ..
+            }
+            | Self::AzureBlob {
+                endpoint: Some(endpoint),
+                ..
+            } => endpoint.clone(),
+            Self::S3 { bucket, .. } => format!("https://{bucket}.s3.amazonaws.com"),
+            Self::AzureBlob { account, .. } => format!("https://{account}.blob.core.windows.net"),
+            Self::Gcs { .. } => "https://storage.googleapis.com".into(),
+        }
+    }
+
+    /// The bucket, or container.
+    pub fn bucket(&self) -> &str {
+        match self {
+            Self::Embedded { bucket, .. } | Self::S3 { bucket, .. } | Self::Gcs { bucket, .. } => {
+                bucket
+            }
+            Self::AzureBlob { container, .. } => container,
+        }
+    }
+}
+
 /// By what right. Never shown, and gone from memory when it is dropped.
 #[derive(Clone)]
 pub enum Credential {
