@@ -14,11 +14,11 @@ use atelier_testkit::apiproxy::{Action, Matcher, Proxy, Rule, Verb};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::json;
 
-use crate::Lab;
 use crate::args::RunArgs;
 use crate::random::Random;
 use crate::rights::exercise;
 use crate::stomp::{Outcome, STARTS};
+use crate::{Caller, Lab};
 use gather::{Gatherer, everything};
 use needles::{Values, learn_all};
 use search::Search;
@@ -59,7 +59,8 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     operator.start()?;
     operator.leading(STARTS).await?;
     let gatherer = Gatherer::new(admin.clone());
-    exercise::scenarios(&admin, &gatherer).await?;
+    let caller = Caller::of(&lab, &operator).await?;
+    exercise::scenarios(&admin, &caller, &gatherer).await?;
     let user = exercise::damage(&admin).await?;
     gatherer.gather().await?;
     let metrics = operator.metrics().await?;

@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use atelier_testkit::cluster::{SYSTEM, root};
 
 use crate::control_plane::ControlPlane;
+use crate::disturber::FAR;
 
 /// Installs all of the chart that the operator needs to work under its own rights: definitions, roles, policies.
 pub async fn install(cluster: &ControlPlane) -> anyhow::Result<()> {
@@ -16,6 +17,7 @@ pub async fn install(cluster: &ControlPlane) -> anyhow::Result<()> {
         .git_version;
     let chart = root().join("charts/atelier");
     let chart = chart.to_str().context("the project's path is not text")?;
+    let locations = format!("locations={{local,{FAR}}}");
     // Hooks belong to `helm uninstall`.
     let args = [
         "template",
@@ -28,6 +30,8 @@ pub async fn install(cluster: &ControlPlane) -> anyhow::Result<()> {
         &version,
         "--set",
         "actions.enabled=true",
+        "--set",
+        &locations,
     ];
     let rendered = cluster.tool("helm", &args, "")?;
     let documents: Vec<_> = rendered

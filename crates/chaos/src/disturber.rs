@@ -17,7 +17,13 @@ pub use armed::Armed;
 use atelier_testkit::cluster::SYSTEM;
 
 /// What the names of the Secrets begin with that hold the workspaces' keys.
-pub const KEYS: &str = "atelier-storage-rings-";
+pub const RINGS: &str = "atelier-storage-rings-";
+/// The Secret with the key that wraps them.
+pub const KEK: &str = "atelier-storage-key";
+/// A location where only the workspace of one scenario is.
+pub const FAR: &str = "far";
+/// The ServiceAccount of that location.
+pub const FAR_IDENTITY: &str = "aml-far";
 
 /// Stands between the operator and the API server.
 pub struct Disturber {
@@ -107,20 +113,27 @@ impl Disturber {
     }
 }
 
-/// Whether a request is about a play in a namespace: there, or about the keys of its workspace. Those of others are not
-/// touched meanwhile.
+/// Whether a request is about a play in a namespace: there, or about what stands in the operator's own namespace for
+/// its workspace. That of others is not touched meanwhile.
 pub fn is_of(entry: &Entry, namespace: &str) -> bool {
-    entry.namespace == namespace || is_of_keys(entry)
+    entry.namespace == namespace
+        || entry.namespace == SYSTEM && place_of(&entry.resource, &entry.name).is_some()
 }
 
-fn is_of_keys(entry: &Entry) -> bool {
-    entry.namespace == SYSTEM && entry.resource == "secrets" && entry.name.starts_with(KEYS)
+/// The operator's own namespace, if an object of this name is one that stands there for a workspace.
+pub fn place_of(resource: &str, name: &str) -> Option<&'static str> {
+    let is = match resource {
+        "secrets" => name.starts_with(RINGS) || name == KEK,
+        "serviceaccounts" => name == FAR_IDENTITY,
+        _ => false,
+    };
+    is.then_some(SYSTEM)
 }
 
 /// Its name; which of the Secrets of keys it is depends on the namespace's name, so all have one.
 fn named(entry: &Entry) -> String {
-    match is_of_keys(entry) {
-        true => format!("{KEYS}*"),
+    match entry.namespace == SYSTEM && entry.name.starts_with(RINGS) {
+        true => format!("{RINGS}*"),
         false => entry.name.clone(),
     }
 }

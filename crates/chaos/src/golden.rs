@@ -1,17 +1,22 @@
 //! The undisturbed play that all others are measured by.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use atelier_testkit::cluster::SYSTEM;
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
-use kube::Client;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{ListParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::json;
 
-use crate::Scenario;
+use crate::disturber::RINGS;
 use crate::dump::{Dump, dump};
 use crate::scenario::{Onlooker, Stage};
 use crate::user::{PATIENCE, User};
+use crate::{Caller, Scenario};
 
 /// How long nothing may change for a namespace to be at rest. Longer than anything in a scenario waits by the clock.
 const AT_REST: Duration = Duration::from_millis(1300);
@@ -69,11 +74,11 @@ async fn at_rest(user: &User) -> anyhow::Result<Dump> {
 /// Plays a scenario in a namespace of its own, and leaves it.
 pub async fn play(
     scenario: &dyn Scenario,
-    admin: &Client,
+    as_whom: (&Client, &Caller),
     namespace: &str,
     onlooker: &dyn Onlooker,
 ) -> anyhow::Result<()> {
-    let (user, played) = act(scenario, admin, namespace, onlooker).await?;
+    let (user, played) = act(scenario, as_whom, namespace, onlooker).await?;
     user.leave().await?;
     played
 }
@@ -82,12 +87,33 @@ pub async fn play(
 /// of what is returned.
 pub async fn act(
     scenario: &dyn Scenario,
-    admin: &Client,
+    (admin, caller): (&Client, &Caller),
     namespace: &str,
     onlooker: &dyn Onlooker,
 ) -> anyhow::Result<(User, anyhow::Result<()>)> {
+    empty_keys(admin).await?;
     let user = User::in_new_namespace(admin.clone(), namespace).await?;
-    let stage = Stage { user, onlooker };
+    let stage = Stage {
+        user,
+        caller,
+        onlooker,
+    };
     let played = scenario.play(&stage).await;
     Ok((stage.user, played))
+}
+
+/// Makes the Secrets of the workspaces' keys, which are made when they are first needed: so every play finds them, and
+/// two plays end alike.
+async fn empty_keys(admin: &Client) -> anyhow::Result<()> {
+    let api: Api<Secret> = Api::namespaced(admin.clone(), SYSTEM);
+    let there = api.list_metadata(&ListParams::default()).await?;
+    let there: BTreeSet<_> = there.iter().map(ResourceExt::name_any).collect();
+    let names = "0123456789abcdef"
+        .chars()
+        .map(|digit| format!("{RINGS}{digit}"));
+    for name in names.filter(|name| !there.contains(name)) {
+        let secret = serde_json::from_value(json!({"metadata": {"name": name}}))?;
+        api.create(&PostParams::default(), &secret).await?;
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 pub mod args;
+pub mod caller;
 pub mod canary;
 pub mod chart;
 pub mod control_plane;
@@ -33,6 +34,7 @@ pub mod trail;
 pub mod transitions;
 pub mod user;
 
+pub use caller::Caller;
 pub use lab::Lab;
 pub use operator::Operator;
 pub use scenario::{Scenario, Stage};

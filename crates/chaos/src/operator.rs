@@ -7,11 +7,17 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::disturber::FAR;
+use crate::random::Random;
 use anyhow::{Context as _, bail};
 use atelier_testkit::cluster::SYSTEM;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+/// Ports that no connection is given: Linux gives those from 32768 on.
+const BELOW_EPHEMERAL: std::ops::Range<u16> = 20_000..32_000;
+const TRIES: usize = 100;
 
 /// How a replica is started. The same for every start of it.
 #[derive(Clone, Debug)]
@@ -69,6 +75,7 @@ impl Operator {
             .env("ATELIER_OPERATOR_IMAGE", "atelier.dev/operator:chaos")
             .env("ATELIER_GATEWAY_IMAGE", "atelier.dev/gateway:chaos")
             .env("ATELIER_STORAGE_IMAGE", "atelier.dev/storage:chaos")
+            .env("ATELIER_LOCATIONS", format!("local,{FAR}"))
             .env("ATELIER_ADMIN_LISTEN", self.admin.to_string())
             .env("ATELIER_LOG", &self.settings.log)
             .stdin(Stdio::null())
@@ -216,9 +223,18 @@ impl Operator {
     }
 }
 
-/// One whose port is free now, and nobody else is told of it.
-fn free_address() -> std::io::Result<SocketAddr> {
-    TcpListener::bind("127.0.0.1:0")?.local_addr()
+/// One whose port is free now. A replica that is killed needs it again when it starts: so it is none of the ports that
+/// connections are given meanwhile.
+fn free_address() -> anyhow::Result<SocketAddr> {
+    let mut random = Random::new(Random::seed());
+    let addresses = std::iter::repeat_with(|| {
+        let port = BELOW_EPHEMERAL.start + random.below(BELOW_EPHEMERAL.len()) as u16;
+        SocketAddr::from(([127, 0, 0, 1], port))
+    });
+    addresses
+        .take(TRIES)
+        .find(|address| TcpListener::bind(address).is_ok())
+        .context("no port is free")
 }
 
 impl Drop for Operator {

@@ -16,11 +16,11 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Ro
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client, ResourceExt as _};
 
-use crate::Lab;
 use crate::args::RunArgs;
 use crate::golden::Recorder;
 use crate::random::Random;
 use crate::stomp::{Outcome, STARTS};
+use crate::{Caller, Lab};
 use audit::{Asked, Audit};
 use rules::{Atom, atoms, dangers};
 
@@ -57,7 +57,8 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     let first = lab.serving_operator("rights-0", &direct)?;
     first.start()?;
     first.leading(STARTS).await?;
-    exercise::scenarios(&admin, &Recorder::default()).await?;
+    let caller = Caller::of(&lab, &first).await?;
+    exercise::scenarios(&admin, &caller, &Recorder::default()).await?;
     let user = exercise::damage(&admin).await?;
     let stores = storing::volume(&admin).await?;
     let second = lab.serving_operator("rights-1", &direct)?;
@@ -76,7 +77,8 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     storing::found_volume(&stores).await?;
     serving::damage(&admin).await?;
     serving::register(&admin).await?;
-    serving::read_log(&lab, &third, &user.namespace).await?;
+    let caller = Caller::of(&lab, &third).await?;
+    serving::read_log(&caller, &user.namespace).await?;
     gateways(&admin, &user.namespace, &mut outcome).await?;
     exercise::mend_region(&admin).await?;
     exercise::close(&user).await?;

@@ -6,13 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use atelier_testkit::cluster::SYSTEM;
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::PostParams;
-use kube::{Api, Client};
-use serde_json::json;
+use kube::Client;
 
-use crate::disturber::{Armed, Disturber, KEYS};
+use crate::disturber::{Armed, Disturber};
 use crate::dump::{Dump, difference};
 use crate::golden::{Recorder, act};
 use crate::oracle::{Account, idle_writes, judge};
@@ -21,7 +17,7 @@ use crate::replay::Replay;
 use crate::report::{Outcome, Verdict};
 use crate::schedule::Moments;
 use crate::trail::Request;
-use crate::{Lab, Operator, Scenario, kept, scenarios};
+use crate::{Caller, Lab, Operator, Scenario, kept, scenarios};
 
 const STARTS: Duration = Duration::from_secs(30);
 
@@ -36,6 +32,7 @@ pub struct Golden {
 /// Plays plans.
 pub struct Runner {
     admin: Client,
+    caller: Caller,
     disturber: Disturber,
     operator: Arc<Operator>,
     plays: AtomicUsize,
@@ -45,7 +42,6 @@ pub struct Runner {
 impl Runner {
     /// An operator that leads, behind a proxy that disturbs nothing yet.
     pub async fn start(lab: &Lab) -> anyhow::Result<Self> {
-        empty_keys(&lab.cluster.admin().await?).await?;
         let disturber = Disturber::start(lab).await?;
         let operator = Arc::new(lab.serving_operator("operator-0", &disturber.kubeconfig)?);
         disturber.aim_at(&operator);
@@ -53,6 +49,7 @@ impl Runner {
         operator.leading(STARTS).await?;
         Ok(Self {
             admin: lab.cluster.admin().await?,
+            caller: Caller::of(lab, &operator).await?,
             disturber,
             operator,
             plays: AtomicUsize::new(0),
@@ -90,7 +87,8 @@ impl Runner {
         let namespace = self.namespace(scenario);
         let from = self.disturber.now();
         let recorder = Recorder::default();
-        let (user, played) = act(scenario, &self.admin, &namespace, &recorder).await?;
+        let (user, played) =
+            act(scenario, (&self.admin, &self.caller), &namespace, &recorder).await?;
         // Before the namespace goes: in one that is going everything is refused.
         let trail = self.disturber.trail(&namespace, from);
         let moments = self.disturber.moments(&namespace, from);
@@ -149,7 +147,8 @@ impl Runner {
             marks: &golden.marks,
             armed: &armed,
         };
-        let (user, played) = act(scenario, &self.admin, &namespace, &onlooker).await?;
+        let (user, played) =
+            act(scenario, (&self.admin, &self.caller), &namespace, &onlooker).await?;
         let mut wrong: Vec<_> = played
             .err()
             .map(|error| format!("{error:#}"))
@@ -190,18 +189,4 @@ impl Runner {
         let nth = self.plays.fetch_add(1, Ordering::Relaxed);
         format!("{}-{}-{nth}", scenario.name(), std::process::id())
     }
-}
-
-/// Makes the Secrets of the workspaces' keys, which are made when they are first needed: so every play finds them, and
-/// two plays end alike.
-async fn empty_keys(admin: &Client) -> anyhow::Result<()> {
-    let api: Api<Secret> = Api::namespaced(admin.clone(), SYSTEM);
-    for digit in "0123456789abcdef".chars() {
-        let name = format!("{KEYS}{digit}");
-        if api.get_opt(&name).await?.is_none() {
-            let secret = serde_json::from_value(json!({"metadata": {"name": name}}))?;
-            api.create(&PostParams::default(), &secret).await?;
-        }
-    }
-    Ok(())
 }

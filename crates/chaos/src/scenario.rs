@@ -5,6 +5,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use futures::future::LocalBoxFuture;
 
+use crate::Caller;
 use crate::user::User;
 
 /// What a user does. The names of everything are fixed, and so is which run gets which slot: two undisturbed plays end
@@ -34,6 +35,8 @@ pub trait Onlooker {
 pub struct Stage<'a> {
     /// Who acts.
     pub user: User,
+    /// Who calls actions.
+    pub caller: &'a Caller,
     /// Who looks on.
     pub onlooker: &'a dyn Onlooker,
 }

@@ -11,7 +11,7 @@ use crate::plan::Plan;
 use crate::random::Random;
 use crate::report::{Outcome, Report, Verdict};
 use crate::runner::Runner;
-use crate::{Lab, kept, scenarios, schedule};
+use crate::{Caller, Lab, kept, scenarios, schedule};
 
 const STARTS: Duration = Duration::from_secs(30);
 
@@ -123,13 +123,14 @@ pub async fn undisturbed(args: &RunArgs) -> anyhow::Result<()> {
     operator.start()?;
     operator.leading(STARTS).await?;
     let admin = lab.cluster.admin().await?;
+    let caller = Caller::of(&lab, &operator).await?;
     let mut alike = true;
     for scenario in scenarios::named(args.scenario.as_deref())? {
         let mut plays = vec![];
         for turn in 1..=2 {
             let recorder = Recorder::default();
             let namespace = format!("{}-{turn}-{}", scenario.name(), std::process::id());
-            play(scenario, &admin, &namespace, &recorder).await?;
+            play(scenario, (&admin, &caller), &namespace, &recorder).await?;
             let (marks, steps) = recorder.into_parts();
             let sum: Duration = steps.iter().map(|(_, took)| *took).sum();
             println!("{} {turn}: {:.2} s", scenario.name(), sum.as_secs_f64());

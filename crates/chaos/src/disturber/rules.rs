@@ -4,9 +4,8 @@ use anyhow::Context as _;
 use atelier_testkit::apiproxy::{
     Action, EventType, Gate, ListSnapshot, Matcher, Phase as KillPhase, Rule, Verb,
 };
-use atelier_testkit::cluster::SYSTEM;
 
-use super::KEYS;
+use super::place_of;
 use crate::plan::{Event, Fault, Phase, Sight, Write};
 
 const RETRY_AFTER_SECONDS: u32 = 1;
@@ -86,10 +85,7 @@ fn at(write: &Write, namespace: &str, action: Action) -> anyhow::Result<Rule> {
     let verb = Verb::WRITES
         .into_iter()
         .find(|verb| verb.as_str() == write.verb);
-    let place = match write.name.starts_with(KEYS) {
-        true => SYSTEM,
-        false => namespace,
-    };
+    let place = place_of(resource, &write.name).unwrap_or(namespace);
     let matcher = of(resource, place)
         .subresource(subresource)
         .name(&write.name)

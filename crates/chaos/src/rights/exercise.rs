@@ -15,6 +15,7 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 
+use crate::Caller;
 use crate::golden::play;
 use crate::random::Random;
 use crate::scenario::Onlooker;
@@ -32,7 +33,7 @@ const PLOT: Plot = Plot {
     runs: 1,
     services: 1,
 };
-/// The identity of the only location of the lab.
+/// The identity of the location of all but one scenario.
 const REGION: &str = "aml-local";
 /// The run that lives.
 const LIVES: &str = "lives";
@@ -45,10 +46,14 @@ const LEFT_OUT: [&str; 3] = [
 ];
 
 /// Plays all scenarios, each in a namespace of its own.
-pub async fn scenarios(admin: &Client, onlooker: &dyn Onlooker) -> anyhow::Result<()> {
+pub async fn scenarios(
+    admin: &Client,
+    caller: &Caller,
+    onlooker: &dyn Onlooker,
+) -> anyhow::Result<()> {
     for scenario in scenarios::named(None)? {
         let namespace = format!("played-{}-{}", scenario.name(), std::process::id());
-        play(scenario, admin, &namespace, onlooker).await?;
+        play(scenario, (admin, caller), &namespace, onlooker).await?;
         println!("  played {}", scenario.name());
     }
     Ok(())

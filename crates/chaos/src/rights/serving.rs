@@ -1,19 +1,15 @@
 //! Makes the operator do what serving the actions takes.
 
-use std::net::SocketAddr;
-
-use anyhow::Context as _;
 use atelier_testkit::cluster::SYSTEM;
 use atelier_testkit::wait::check;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client};
 use serde_json::json;
 
+use crate::Caller;
 use crate::user::until;
-use crate::{Lab, Operator};
 
 const CERTIFICATE: &str = "atelier-serving";
 const GROUP: &str = "v1alpha1.actions.atelier.dev";
@@ -55,17 +51,9 @@ pub async fn register(admin: &Client) -> anyhow::Result<()> {
 
 /// Asks for the log of a run as the API server would. The laboratory's machines have none; what counts is that the
 /// operator may ask for it.
-pub async fn read_log(lab: &Lab, operator: &Operator, namespace: &str) -> anyhow::Result<()> {
-    let address = operator.serving().context("it does not serve")?;
-    let client = front_proxy(lab, address).await?;
-    let path = format!("/apis/actions.atelier.dev/v1alpha1/namespaces/{namespace}/runs/lives/log");
+pub async fn read_log(caller: &Caller, namespace: &str) -> anyhow::Result<()> {
     let refusal = until("somebody answers for the log", async || {
-        let request = http::Request::get(&path)
-            .header("X-Remote-User", "admin")
-            .header("X-Remote-Group", "system:masters")
-            .body(Vec::new())
-            .map_err(|e| e.to_string())?;
-        match client.request_text(request).await {
+        match caller.get(namespace, "runs/lives/log").await {
             Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403) => {
                 Ok(Some(status.message))
             }
@@ -77,18 +65,4 @@ pub async fn read_log(lab: &Lab, operator: &Operator, namespace: &str) -> anyhow
     .await?;
     anyhow::ensure!(refusal.is_none(), "refused: {refusal:?}");
     Ok(())
-}
-
-/// A client with the certificate by which the API server shows itself.
-async fn front_proxy(lab: &Lab, address: SocketAddr) -> anyhow::Result<Client> {
-    let folder = lab.cluster.kubeconfig.with_file_name("pki");
-    let named = |end: &str| folder.join(format!("front-proxy-client.{end}"));
-    let config: Kubeconfig = serde_json::from_value(json!({
-        "clusters": [{"name": "c", "cluster": {"server": format!("https://{address}"),
-            "insecure-skip-tls-verify": true}}],
-        "users": [{"name": "u", "user": {"client-certificate": named("crt"), "client-key": named("key")}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}], "current-context": "x"}))?;
-    let options = KubeConfigOptions::default();
-    let config = kube::Config::from_custom_kubeconfig(config, &options).await?;
-    Ok(Client::try_from(config)?)
 }

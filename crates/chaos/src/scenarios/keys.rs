@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Api;
 use kube::api::ListParams;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::user::User;
 use crate::{Scenario, Stage};
@@ -35,14 +35,15 @@ impl Scenario for Keys {
 
 /// What the operator keeps for the workspace.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Kept {
+pub(super) struct Kept {
     /// The ring, wrapped.
-    ring: Option<Vec<u8>>,
+    pub(super) ring: Option<Vec<u8>>,
     /// Whether it is to go with the workspace.
     goes: bool,
 }
 
-async fn kept(user: &User) -> Result<Kept, String> {
+/// What it keeps now.
+pub(super) async fn kept(user: &User) -> Result<Kept, String> {
     let secrets: Api<Secret> = Api::namespaced(user.client.clone(), SYSTEM);
     let all = secrets.list(&ListParams::default()).await;
     let all = all.map_err(|e| e.to_string())?;
@@ -70,7 +71,8 @@ async fn keys_are(user: &User, goes: bool, made: &Mutex<Option<Vec<u8>>>) -> any
     Ok(())
 }
 
-async fn nobody_answers(user: &User) -> anyhow::Result<()> {
+/// The store was tried.
+pub(super) async fn nobody_answers(user: &User) -> anyhow::Result<()> {
     let sentence = "says that nobody answers";
     user.sees("team", sentence, |workspace: &Workspace| {
         let found = condition(workspace, STORAGE_READY).ok_or("no such condition")?;
@@ -80,6 +82,18 @@ async fn nobody_answers(user: &User) -> anyhow::Result<()> {
     .map(drop)
 }
 
+/// Makes the workspace `team` with a store that nobody answers for.
+pub(super) async fn bring_a_store(user: &User, mut spec: Value) -> anyhow::Result<()> {
+    let values = json!({"accessKeyId": "id", "secretAccessKey": "secret"});
+    let secret = json!({"metadata": {"name": "credential"}, "stringData": values});
+    user.create::<Secret>(secret).await?;
+    spec["storage"] = json!({"type": "S3", "s3": {"endpoint": "https://127.0.0.1:1", "bucket": "bucket",
+        "secretRef": {"name": "credential"}}});
+    let mut team = workspace("team");
+    team["spec"] = spec;
+    user.create::<Workspace>(team).await.map(drop)
+}
+
 async fn play(stage: &Stage<'_>) -> anyhow::Result<()> {
     let user = &stage.user;
     let made = Mutex::default();
@@ -87,13 +101,7 @@ async fn play(stage: &Stage<'_>) -> anyhow::Result<()> {
         |policy: &str| user.patch::<Workspace>("team", json!({"spec": {"deletionPolicy": policy}}));
     stage
         .step("a workspace brings a store", async {
-            let values = json!({"accessKeyId": "id", "secretAccessKey": "secret"});
-            let secret = json!({"metadata": {"name": "credential"}, "stringData": values});
-            user.create::<Secret>(secret).await?;
-            let mut team = workspace("team");
-            team["spec"] = json!({"deletionPolicy": "Delete", "storage": {"type": "S3", "s3": {
-                "endpoint": "https://127.0.0.1:1", "bucket": "bucket", "secretRef": {"name": "credential"}}}});
-            user.create::<Workspace>(team).await?;
+            bring_a_store(user, json!({"deletionPolicy": "Delete"})).await?;
             keys_are(user, true, &made).await?;
             nobody_answers(user).await
         })

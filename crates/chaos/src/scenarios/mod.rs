@@ -1,6 +1,8 @@
 //! The scenarios, one a file.
 
+mod actions;
 mod compute;
+mod first;
 mod keys;
 mod roles;
 mod service;
@@ -9,12 +11,14 @@ mod storage;
 use crate::Scenario;
 
 /// All of them.
-pub static ALL: [&dyn Scenario; 5] = [
+pub static ALL: [&dyn Scenario; 7] = [
     &roles::Roles,
     &compute::Compute,
     &service::Service,
     &storage::Storage,
     &keys::Keys,
+    &first::First,
+    &actions::Actions,
 ];
 
 /// Those of a name; all without one.
