@@ -76,6 +76,7 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     exercise::found_run(&user).await?;
     storing::found_volume(&stores).await?;
     serving::damage(&admin).await?;
+    serving::distrust(&admin).await?;
     serving::register(&admin).await?;
     let caller = Caller::of(&lab, &third).await?;
     serving::read_log(&caller, &user.namespace).await?;

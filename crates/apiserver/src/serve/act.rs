@@ -1,6 +1,7 @@
 //! One action: who asks, what for, may they, and what comes of it.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use http::{HeaderName, HeaderValue, Request, Response};
@@ -18,6 +19,8 @@ use crate::refusal::{Reason, Refusal};
 use crate::reply;
 use crate::review::review;
 
+/// When a server that has just started knows whom to believe.
+const SOON: Duration = Duration::from_secs(1);
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
 impl App {
@@ -30,7 +33,7 @@ impl App {
     ) -> Response<Body> {
         // First of all: whatever else is wrong is told only to whom the API server let through.
         let Some(caller) = self.front_proxy.caller(chain, request.headers()) else {
-            return reply::refuse(&Refusal::new(Reason::Unauthorized, "Unauthorized"));
+            return reply::refuse(&self.stranger());
         };
         // An action that passes headers on must not pass these on.
         self.front_proxy.strip(request.headers_mut());
@@ -40,6 +43,15 @@ impl App {
             response.headers_mut().insert(AUDIT_ID, id);
         }
         response
+    }
+
+    /// What is told to whoever is not believed. A server that has just started knows nobody: to tell the API server's
+    /// proxy that its caller is nobody would be wrong, and it would be passed on.
+    fn stranger(&self) -> Refusal {
+        match self.front_proxy.is_known() {
+            true => Refusal::new(Reason::Unauthorized, "Unauthorized"),
+            false => Refusal::unavailable("just started; ask again", SOON),
+        }
     }
 
     /// A request of a caller who is known.

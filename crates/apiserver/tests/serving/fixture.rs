@@ -72,13 +72,20 @@ impl Fixture {
     }
 
     pub async fn with(limits: Limits) -> Self {
+        let (fixture, front_proxy) = Self::start(limits, r#"["proxy"]"#).await;
+        front_proxy.known().await;
+        fixture
+    }
+
+    /// A server that finds these names in the configuration.
+    pub async fn start(limits: Limits, names: &str) -> (Self, FrontProxy) {
         let _ = aws_lc_rs::default_provider().install_default();
         let (ca, front) = (Ca::new("serving"), Ca::new("front"));
         let (certificate, key) = ca.issue("localhost");
         let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (config, receiver) = watch::channel(api::config_map(1, &front.pem(), r#"["proxy"]"#));
+        let (config, receiver) = watch::channel(api::config_map(1, &front.pem(), names));
         let (front_proxy, hooks) = (FrontProxy::new(), Hooks::default());
         let server = Server {
             listener,
@@ -91,8 +98,7 @@ impl Fixture {
         };
         let stop = CancellationToken::new();
         let running = tokio::spawn(server.run(stop.clone()));
-        front_proxy.known().await;
-        Self {
+        let fixture = Self {
             address,
             front,
             hooks,
@@ -100,7 +106,8 @@ impl Fixture {
             running,
             config,
             ca,
-        }
+        };
+        (fixture, front_proxy)
     }
 
     /// Tells the server of another configuration.

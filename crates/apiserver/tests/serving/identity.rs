@@ -1,5 +1,6 @@
 //! Who is believed.
 
+use atelier_apiserver::Limits;
 use http::HeaderName;
 use serde_json::{Value, json};
 
@@ -45,6 +46,16 @@ async fn a_certificate_of_another_authority_or_name_is_not_believed() {
         let live = send(&mut connection, plain("GET", "/livez", "")).await;
         assert_eq!(live.code, 200);
     }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_know_yet_whom_to_believe_says_so_and_nothing_of_the_caller() {
+    let (fixture, front_proxy) = Fixture::start(Limits::default(), "no names").await;
+    let (code, reason, _) = fixture.ask("GET", PROXY, "").await.refusal();
+    assert_eq!((code, reason.as_str()), (503, "ServiceUnavailable"));
+    fixture.configure(2, r#"["proxy"]"#);
+    front_proxy.known().await;
+    assert_eq!(fixture.ask("GET", PROXY, "").await.code, 207);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use atelier_testkit::cluster::SYSTEM;
 use atelier_testkit::wait::check;
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
@@ -12,6 +13,7 @@ use crate::Caller;
 use crate::user::until;
 
 const CERTIFICATE: &str = "atelier-serving";
+const WEBHOOK: &str = "atelier-operator";
 const GROUP: &str = "v1alpha1.actions.atelier.dev";
 /// `x` in base64.
 const GARBAGE: &str = "eA==";
@@ -26,6 +28,26 @@ pub async fn damage(admin: &Client) -> anyhow::Result<()> {
         let secret = secrets.get(CERTIFICATE).await.map_err(|e| e.to_string())?;
         let key = secret.data.and_then(|mut data| data.remove("tls.key"));
         check(key.is_some_and(|key| key.0 != b"x"), "it is not")
+    })
+    .await
+}
+
+/// Tells the API server to trust nobody who answers for the webhook, which is put right: on a cluster where the operator
+/// has run before there would be nothing to tell it.
+pub async fn distrust(admin: &Client) -> anyhow::Result<()> {
+    let webhooks: Api<MutatingWebhookConfiguration> = Api::all(admin.clone());
+    let all = webhooks.get(WEBHOOK).await?.webhooks.unwrap_or_default();
+    let spoilt = |name: String| json!({"name": name, "clientConfig": {"caBundle": null}});
+    let spoilt: Vec<_> = all.into_iter().map(|one| spoilt(one.name)).collect();
+    let spoilt = Patch::Strategic(json!({"webhooks": spoilt}));
+    webhooks
+        .patch(WEBHOOK, &PatchParams::default(), &spoilt)
+        .await?;
+    until("the webhook's caBundle is there", async || {
+        let found = webhooks.get(WEBHOOK).await.map_err(|e| e.to_string())?;
+        let webhook = found.webhooks.and_then(|all| all.into_iter().next());
+        let told = webhook.and_then(|webhook| webhook.client_config.ca_bundle);
+        check(told.is_some(), "it is not")
     })
     .await
 }
