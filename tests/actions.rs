@@ -23,3 +23,5 @@ mod score;
 mod storage;
 #[path = "actions/team.rs"]
 mod team;
+#[path = "actions/tokens.rs"]
+mod tokens;

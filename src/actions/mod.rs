@@ -8,6 +8,7 @@ mod object;
 mod resync;
 mod runs;
 pub mod score;
+mod token;
 
 use atelier_apiserver::{Action, ActionInfo, Actions, Column, Table};
 use jiff::Timestamp;
@@ -43,6 +44,8 @@ pub fn all(deps: &Deps) -> Actions {
     let list_keys = service("listkeys").summary("Shows both keys of a web service.");
     let regenerate = service("regeneratekey")
         .summary("Makes one key of a web service anew; the other is not touched.");
+    let token =
+        service("token").summary("Gives the caller a token that opens a web service for a while.");
     let score = service("score").summary(
         "Sends a request to a web service, in the caller's name, and answers what it answers.",
     );
@@ -69,6 +72,7 @@ pub fn all(deps: &Deps) -> Actions {
             regenerate,
             with!(deps, keys::regenerate, body),
         ))
+        .with(Action::bare(token, with!(deps, token::give)))
         .with(Action::raw(score, with!(deps, score::score, request)))
         .with(Action::raw(
             service_log,

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use atelier_api::WebService;
 use atelier_api::conditions::READY;
+use atelier_api::subject;
 use atelier_apiserver::{Body, BoxError, Call, Reason, Refusal};
 use atelier_pki::{Reloading, client_config};
 use http::uri::{PathAndQuery, Scheme, Uri};
@@ -127,7 +128,7 @@ fn outbound(
 ) -> Result<Request<Body>, Refusal> {
     let (mut head, body) = request.into_parts();
     headers::clean_request(&mut head.headers);
-    let subject = HeaderValue::from_str(&headers::name(&call.caller.user))
+    let subject = HeaderValue::from_str(&subject::encoded(&call.caller.user))
         .map_err(|error| Refusal::internal(error.to_string()))?;
     head.headers.insert(SUBJECT, subject);
     head.uri =

@@ -4,7 +4,7 @@ mod deployment;
 
 use std::collections::BTreeMap;
 
-use atelier_api::gateway_policy::{GatewayPolicy, POLICY_KEY};
+use atelier_api::gateway_policy::{GatewayPolicy, POLICY_KEY, TokenRules};
 use atelier_api::labels;
 use atelier_api::v1alpha1::AuthMode;
 use atelier_pki::Leaf;
@@ -15,6 +15,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::keys::{KeysShape, PublicKeys};
 use crate::kit::Error;
 use crate::kit::child::{ChildKind, Desired};
+use crate::kit::children::SecretView;
 use crate::kit::content::ContentHash;
 use crate::kit::meta::Parent;
 use crate::kit::secrets;
@@ -33,6 +34,11 @@ pub const INTERNAL_PORT: i32 = 8443;
 /// Name of the Secret that holds the keys.
 pub fn keys_secret_name(service: &str) -> String {
     format!("{service}-keys")
+}
+
+/// Name of the Secret with the keys that sign tokens.
+pub fn tokens_secret_name(service: &str) -> String {
+    format!("{service}-tokens")
 }
 
 /// Name of the gateway's ServiceAccount, Role, RoleBinding, and of the one Secret it may read.
@@ -109,18 +115,47 @@ pub fn keys_secret_hash(parent: &Parent, keys: &KeysShape) -> Result<ContentHash
     secrets::hash(metadata, secrets::OPAQUE, keys.digests())
 }
 
-/// The Secret that gateways go by: the mode, and digests of the keys. One document, so that a switch is one moment.
-pub fn gateway_secret(
+/// The Secret with the keys that sign tokens.
+pub fn tokens_secret(parent: &Parent, data: BTreeMap<String, Vec<u8>>) -> Result<Desired, Error> {
+    let metadata = parent.child(tokens_secret_name(&parent.name));
+    secrets::desired(metadata, secrets::OPAQUE, data)
+}
+
+/// The hash of that, by digests of what is in it.
+pub fn tokens_secret_hash(
     parent: &Parent,
+    secret: Option<&SecretView>,
+) -> Result<ContentHash, Error> {
+    let metadata = parent.child(tokens_secret_name(&parent.name));
+    let digests = secret.into_iter().flat_map(SecretView::digests);
+    secrets::hash(metadata, secrets::OPAQUE, digests)
+}
+
+/// What gateways go by: the mode, and what it takes to judge a request in it.
+pub fn policy(
     mode: AuthMode,
     public: Option<&PublicKeys>,
+    tokens: Option<&TokenRules>,
+) -> Result<GatewayPolicy, Error> {
+    let keys = public.map(|public| public.slots.clone());
+    Ok(match (mode, keys, tokens) {
+        (AuthMode::Key, Some(keys), _) => GatewayPolicy::Key { keys },
+        (AuthMode::Key, None, _) => return Err(Error::Stale("keys".into())),
+        (AuthMode::Token, keys, Some(tokens)) => GatewayPolicy::Token {
+            keys,
+            tokens: tokens.clone(),
+        },
+        (AuthMode::Token, _, None) => return Err(Error::Stale("keys of tokens".into())),
+        (AuthMode::None, keys, _) => GatewayPolicy::None { keys },
+    })
+}
+
+/// The Secret that gateways go by. One document, so that a switch is one moment.
+pub fn gateway_secret(
+    parent: &Parent,
+    policy: GatewayPolicy,
+    public: Option<&PublicKeys>,
 ) -> Result<Desired, Error> {
-    let slots = public.map(|public| public.slots.clone());
-    let policy = match (mode, slots) {
-        (AuthMode::Key, Some(keys)) => GatewayPolicy::Key { keys },
-        (AuthMode::Key, None) => return Err(Error::Stale("keys".into())),
-        (AuthMode::None, keys) => GatewayPolicy::None { keys },
-    };
     let data = [(POLICY_KEY.to_owned(), policy.to_json()?.into_bytes())].into();
     let annotations = public.map(|public| (labels::KEYS_UID.to_owned(), public.secret_uid.clone()));
     let mut metadata = parent.child(gateway_secret_name(&parent.name));

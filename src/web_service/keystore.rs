@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use atelier_api::gateway_policy::{GatewayPolicy, POLICY_KEY};
+use atelier_api::gateway_policy::{GatewayPolicy, POLICY_KEY, TokenRules};
 use atelier_api::v1alpha1::AuthMode;
 use atelier_api::{WebService, labels};
 use k8s_openapi::ByteString;
@@ -22,11 +22,12 @@ use crate::kit::children::Seen;
 use crate::kit::meta::Parent;
 use crate::kit::random;
 
-/// Sees that the keys are there and right. Returns what may be known of them; `None` while keys are off and were
+/// Sees that the keys are there and right, by what gateways are told of them beside these `tokens`. Returns what may be known of them; `None` while keys are off and were
 /// never on.
 pub async fn ensure(
     service: &WebService,
     parent: &Parent,
+    tokens: Option<&TokenRules>,
     ctx: &Ctx,
 ) -> Result<Option<PublicKeys>, Error> {
     let key = ChildKey::new(
@@ -36,27 +37,15 @@ pub async fn ensure(
     );
     let wanted = service.spec.auth.key_generation;
     let seen = ctx.children.get(&key);
-    if let Some(public) = settled(service, parent, ctx)? {
+    if let Some(public) = settled(service, parent, tokens, ctx)? {
         return Ok(Some(public));
     }
-    if seen.is_none() && effective_mode(service) == AuthMode::None {
+    if seen.is_none() && effective_mode(service) != AuthMode::Key {
         return Ok(None);
     }
 
+    let stored = live(ctx, &key, parent).await?;
     let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &parent.namespace);
-    let stored = api
-        .get_opt(&key.name)
-        .await
-        .map_err(Error::api(format!("get {key}")))?;
-    // The keys of a service of the same name that is gone open nothing of this one. They are about to be removed.
-    let of_namesake = |seen: &Seen| seen.is_of_namesake(parent.owner());
-    if seen.as_ref().is_some_and(of_namesake) {
-        return Err(Error::Stale(key.to_string()));
-    }
-    // What is decided on is what will be replaced: the views must agree before anything is judged.
-    if stored.as_ref().map(version) != seen.as_ref().map(|seen| seen.version) {
-        observe(ctx, &key, stored.as_ref(), parent)?;
-    }
     let gateway_name = build::gateway_secret_name(&parent.name);
     let gateway = api
         .get_opt(&gateway_name)
@@ -80,8 +69,34 @@ pub async fn ensure(
     Ok(Some(decision.keys.public(applied.uid)))
 }
 
-/// What may be known of the keys, if both Secrets are as they should be by what was last seen of them.
-fn settled(service: &WebService, parent: &Parent, ctx: &Ctx) -> Result<Option<PublicKeys>, Error> {
+/// Reads a Secret of the service's to decide by it. What is decided on is what will be replaced: the view agrees with
+/// it afterwards.
+pub async fn live(ctx: &Ctx, key: &ChildKey, parent: &Parent) -> Result<Option<Secret>, Error> {
+    let seen = ctx.children.get(key);
+    let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &parent.namespace);
+    let stored = api
+        .get_opt(&key.name)
+        .await
+        .map_err(Error::api(format!("get {key}")))?;
+    // The keys of a service of the same name that is gone open nothing of this one. They are about to be removed.
+    let of_namesake = |seen: &Seen| seen.is_of_namesake(parent.owner());
+    if seen.as_ref().is_some_and(of_namesake) {
+        return Err(Error::Stale(key.to_string()));
+    }
+    if stored.as_ref().map(version) != seen.as_ref().map(|seen| seen.version) {
+        observe(ctx, key, stored.as_ref(), parent)?;
+    }
+    Ok(stored)
+}
+
+/// What may be known of the keys, if both Secrets are as they should be by what was last seen of them. `tokens` are the
+/// other thing that gateways are told.
+fn settled(
+    service: &WebService,
+    parent: &Parent,
+    tokens: Option<&TokenRules>,
+    ctx: &Ctx,
+) -> Result<Option<PublicKeys>, Error> {
     let get = |name: String| {
         let key = ChildKey::new(ChildKind::Secret, &parent.namespace, &name);
         ctx.children.get(&key).filter(|seen| !seen.deleting)
@@ -96,9 +111,9 @@ fn settled(service: &WebService, parent: &Parent, ctx: &Ctx) -> Result<Option<Pu
         return Ok(None);
     };
     let public = shape.public(keys.uid);
-    let mode = effective_mode(service);
+    let policy = build::policy(effective_mode(service), Some(&public), tokens)?;
     let settled = keys.hash == build::keys_secret_hash(parent, &shape)?
-        && gateway.hash == build::gateway_secret(parent, mode, Some(&public))?.hash;
+        && gateway.hash == build::gateway_secret(parent, policy, Some(&public))?.hash;
     Ok(settled.then_some(public))
 }
 
@@ -192,7 +207,8 @@ pub fn entries(data: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, ByteString> 
         .collect()
 }
 
-fn plain(secret: &Secret) -> BTreeMap<String, Vec<u8>> {
+/// What is in a Secret.
+pub fn plain(secret: &Secret) -> BTreeMap<String, Vec<u8>> {
     let entries = secret.data.iter().flatten();
     entries
         .map(|(name, ByteString(bytes))| (name.clone(), bytes.clone()))

@@ -8,10 +8,12 @@ mod build;
 pub mod keys;
 pub mod keystore;
 mod status;
+pub mod tokens;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use atelier_api::gateway_policy::GatewayPolicy;
 use atelier_api::v1alpha1::{AuthMode, Class};
 use atelier_api::{WebService, Workspace};
 use kube::runtime::controller::Action;
@@ -27,8 +29,9 @@ use crate::kit::{self, Error, certificate};
 use crate::workspace::gate::{Admission, admit};
 pub use build::{
     GATEWAY, INTERNAL_PORT, MODEL, certificate_secret_name, gateway_secret_name, keys_secret_name,
+    tokens_secret_name,
 };
-use status::{Progress, Seen};
+use status::{Known, Progress, Seen};
 
 const MANAGER: &str = "atelier-webservice";
 /// How often a foreign object in the way is looked at: no watch tells of it.
@@ -45,7 +48,7 @@ pub async fn reconcile(service: Arc<WebService>, ctx: Arc<Ctx>) -> Result<Action
         Admission::Hold => return Ok(Action::await_change()),
         Admission::Shut(shut) => (Progress::Shut(shut), None),
         Admission::Admitted(workspace) => match make(service, &workspace, &ctx).await {
-            Ok((keys, next)) => (Progress::Made(keys), next),
+            Ok((known, next)) => (Progress::Made(known), next),
             Err(error) if error.needs_help() => (Progress::Blocked(error), Some(RARELY)),
             Err(error) => return Err(error),
         },
@@ -87,13 +90,13 @@ pub fn effective_mode(service: &WebService) -> AuthMode {
     service.spec.auth.mode.unwrap_or(by_class)
 }
 
-/// Makes the children. Returns what may be known of the keys, and when to look again for time alone. A child that
+/// Makes the children. Returns what may be known of the keys of all sorts, and when to look again for time alone. A child that
 /// somebody deletes again and again keeps no other from being repaired.
 async fn make(
     service: &WebService,
     workspace: &Workspace,
     ctx: &Ctx,
-) -> Result<(Option<keys::PublicKeys>, Option<Duration>), Error> {
+) -> Result<(Known, Option<Duration>), Error> {
     let parent =
         Parent::of(service, &workspace.name_any()).ok_or(Error::Unnamed(ChildKind::Deployment))?;
     let applier = ctx.applier(MANAGER);
@@ -119,17 +122,17 @@ async fn make(
     for child in build::rights(&parent, internal)? {
         applier.apply(&child).await?;
     }
-    let mut public = None;
-    match keystore::ensure(service, &parent, ctx).await {
-        Ok(keys) => {
-            let mode = effective_mode(service);
-            let secret = build::gateway_secret(&parent, mode, keys.as_ref())?;
+    let mut known = Known::default();
+    let mut next = None;
+    match know(service, &parent, ctx).await {
+        Ok((found, policy, after)) => {
+            let secret = build::gateway_secret(&parent, policy, found.keys.as_ref())?;
             applier
                 .apply(&secret)
                 .await
                 .map(drop)
                 .or_else(&mut unless_contested)?;
-            public = keys;
+            (known, next) = (found, after);
         }
         // Without keys there is nothing to tell the gateways.
         Err(error) => unless_contested(error)?,
@@ -143,15 +146,31 @@ async fn make(
             .map(drop)
             .or_else(&mut unless_contested)?;
     }
-    let mut next = None;
     if let Some(issuer) = &ctx.issuer {
         let leaf = build::certificate(&parent);
         match certificate::ensure(&parent, &leaf, issuer, &applier).await {
-            Ok(after) => next = after,
+            Ok(after) => next = next.into_iter().chain(after).min(),
             Err(error) => unless_contested(error)?,
         }
     }
-    contested.map_or(Ok((public, next)), Err)
+    contested.map_or(Ok((known, next)), Err)
+}
+
+/// Sees that the keys are there which the mode needs. Returns them, what gateways are to go by, and when to look again
+/// for time alone.
+async fn know(
+    service: &WebService,
+    parent: &Parent,
+    ctx: &Ctx,
+) -> Result<(Known, GatewayPolicy, Option<Duration>), Error> {
+    let (state, next) = tokens::ensure(service, parent, ctx).await?.unzip();
+    let rules = state
+        .as_ref()
+        .map(|state| tokens::rules(service, parent, state));
+    let keys = keystore::ensure(service, parent, rules.as_ref(), ctx).await?;
+    let policy = build::policy(effective_mode(service), keys.as_ref(), rules.as_ref())?;
+    let tokens = state.map_or_else(Vec::new, |state| state.keys().to_vec());
+    Ok((Known { keys, tokens }, policy, next))
 }
 
 /// What there is of the service.

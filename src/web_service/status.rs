@@ -2,7 +2,7 @@
 
 use atelier_api::conditions::{AVAILABLE, READY, RECONCILING, STALLED, reasons};
 use atelier_api::gateway_policy::KeySlot;
-use atelier_api::v1alpha1::{AuthMode, KeyStatus, KeysStatus, ServiceState};
+use atelier_api::v1alpha1::{AuthMode, KeyStatus, KeysStatus, ServiceState, TokenKeyStatus};
 use atelier_api::{WebService, WebServiceStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -11,6 +11,7 @@ use kube::ResourceExt as _;
 use super::build::{GATEWAY, MODEL};
 use super::effective_mode;
 use super::keys::{PublicKeys, fingerprint};
+use super::tokens::decide::Noted;
 use crate::kit::Error;
 use crate::kit::children::DeploymentView;
 use crate::kit::conditions::{Conditions, whole_second};
@@ -25,12 +26,21 @@ const EXIT_MODEL_NOT_ON_LOOPBACK: i32 = 86;
 /// How far the making of a service is.
 #[derive(Debug)]
 pub enum Progress {
-    /// All children are there. What may be known of the keys, if there are any.
-    Made(Option<PublicKeys>),
+    /// All children are there.
+    Made(Known),
     /// Something is in the way.
     Blocked(Error),
     /// Its workspace is missing.
     Shut(Shut),
+}
+
+/// What may be known of the keys, where there are any.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// The two keys.
+    pub keys: Option<PublicKeys>,
+    /// The keys that sign tokens.
+    pub tokens: Vec<Noted>,
 }
 
 /// What there is of a service.
@@ -82,10 +92,13 @@ pub fn status(
         Progress::Made(_) => Some(state == ServiceState::Healthy),
         _ => Some(false),
     };
-    let keys = match progress {
-        Progress::Made(public) => public.as_ref().map(keys_status),
-        Progress::Blocked(_) => before.keys.clone(),
-        Progress::Shut(_) => None,
+    let (keys, token_keys) = match progress {
+        Progress::Made(known) => (
+            known.keys.as_ref().map(keys_status),
+            known.tokens.iter().map(token_key_status).collect(),
+        ),
+        Progress::Blocked(_) => (before.keys.clone(), before.token_keys.clone()),
+        Progress::Shut(_) => (None, vec![]),
     };
     let transitioning =
         state == ServiceState::Transitioning && matches!(progress, Progress::Made(_));
@@ -104,6 +117,7 @@ pub fn status(
         )),
         auth: Some(effective_mode(service)),
         keys,
+        token_keys,
         replicas: view.replicas,
         ready_replicas: view.ready,
         updated_replicas: view.updated,
@@ -149,6 +163,14 @@ fn keys_status(public: &PublicKeys) -> KeysStatus {
             public.generations.secondary,
             public.secondary_created,
         ),
+    }
+}
+
+fn token_key_status(key: &Noted) -> TokenKeyStatus {
+    TokenKeyStatus {
+        id: key.id.clone(),
+        signs_from: Time(whole_second(key.signs_from)),
+        accepted_until: key.accepted_until.map(|until| Time(whole_second(until))),
     }
 }
 
@@ -297,7 +319,8 @@ pub fn transitions(
         events.push((
             true,
             "AuthNone",
-            "no key is asked for: anybody who reaches the service may call it".to_owned(),
+            "neither key nor token is asked for: anybody who reaches the service may call it"
+                .to_owned(),
         ));
     }
     let state = before.and_then(|b| b.state);

@@ -119,7 +119,7 @@ async fn a_reader_scores_in_every_class_and_mode_and_sees_no_key() {
 }
 
 /// What a service's gateway has written down of a request.
-fn recorded(namespace: &TestNamespace, service: &str, id: &str) -> Value {
+pub fn recorded(namespace: &TestNamespace, service: &str, id: &str) -> Value {
     let deployment = format!("deployment/{service}");
     let args = ["-n", &namespace.name, "logs", &deployment, "-c", "gateway"];
     let (ok, log) = namespace.cluster.kubectl(&args, "");

@@ -45,6 +45,7 @@ kinded!(
     ServiceKeys,
     KeyRegeneration,
     RegeneratedKey,
+    AccessToken,
     CredentialStorage,
     StoredCredential,
     KeyResync,
@@ -108,6 +109,32 @@ pub struct RegeneratedKey {
     pub fingerprint: String,
     /// When the new key was made.
     pub created_at: Timestamp,
+}
+
+/// Answer of `webservices/token` (POST, no body): a token that opens the service, in the name of whoever asked.
+#[derive(Serialize, Deserialize, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessToken {
+    /// `apiVersion` and `kind`.
+    #[serde(flatten)]
+    pub types: TypeMeta,
+    /// Name and namespace of the service.
+    pub metadata: ObjectMeta,
+    /// The token.
+    pub access_token: String,
+    /// How it is presented: always `Bearer`.
+    pub token_type: String,
+    /// When to ask for another, in seconds since 1970.
+    pub refresh_after: i64,
+    /// From when on it opens nothing, in seconds since 1970.
+    pub expiry_on: i64,
+}
+
+// A token never reaches a log through Debug.
+impl std::fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccessToken").finish_non_exhaustive()
+    }
 }
 
 /// Body of `workspaces/storecredential` (POST): makes a Secret in the workspace's namespace, or gives it new values. It

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 /// The entry of the Secret that holds the document.
@@ -28,6 +30,13 @@ pub enum GatewayPolicy {
     Key {
         /// The digests of both keys.
         keys: KeySlots,
+    },
+    /// Whoever presents a token.
+    Token {
+        /// The digests of the keys that are not asked for now.
+        keys: Option<KeySlots>,
+        /// Which tokens are good.
+        tokens: TokenRules,
     },
 }
 
@@ -56,6 +65,7 @@ impl GatewayPolicy {
         match self {
             Self::None { .. } => AuthMode::None,
             Self::Key { .. } => AuthMode::Key,
+            Self::Token { .. } => AuthMode::Token,
         }
     }
 
@@ -63,7 +73,7 @@ impl GatewayPolicy {
     #[must_use]
     pub fn keys(&self) -> Option<&KeySlots> {
         match self {
-            Self::None { keys } => keys.as_ref(),
+            Self::None { keys } | Self::Token { keys, .. } => keys.as_ref(),
             Self::Key { keys } => Some(keys),
         }
     }
@@ -76,6 +86,91 @@ pub enum AuthMode {
     None,
     /// By one of the service's two keys.
     Key,
+    /// By a token that the operator signed for this service.
+    Token,
+}
+
+/// Which tokens are good: all that it takes to verify one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRules {
+    /// What a token has to be for: `<namespace>/<service>`, and the uid of the service.
+    pub audience: [String; 2],
+    /// The keys by which tokens are signed.
+    pub keys: Vec<TokenKey>,
+    /// Those that are good no more.
+    #[serde(default, skip_serializing_if = "Revoked::is_empty")]
+    pub revoked: Revoked,
+}
+
+/// The public half of a key by which tokens are signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenKey {
+    /// Its name, which tokens give as `kid`: the beginning of its SHA-256, in hexadecimal.
+    pub id: String,
+    /// The key.
+    pub point: TokenPoint,
+}
+
+/// A point of the curve P-256 as SEC 1 has it, uncompressed; written in base64, for URLs and without padding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TokenPoint([u8; 65]);
+
+impl TokenPoint {
+    /// Its bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 65] {
+        &self.0
+    }
+}
+
+impl TryFrom<&[u8]> for TokenPoint {
+    type Error = &'static str;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, Self::Error> {
+        match <[u8; 65]>::try_from(bytes) {
+            Ok(point) if point[0] == 4 => Ok(Self(point)),
+            _ => Err("a token's key is 65 bytes, the first of them 4"),
+        }
+    }
+}
+
+impl TryFrom<String> for TokenPoint {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let bytes = URL_SAFE_NO_PAD.decode(text);
+        let bytes = bytes.map_err(|_| "a token's key is written in base64, for URLs")?;
+        bytes.as_slice().try_into()
+    }
+}
+
+impl From<TokenPoint> for String {
+    fn from(point: TokenPoint) -> Self {
+        URL_SAFE_NO_PAD.encode(point.0)
+    }
+}
+
+/// Tokens that are good no more, though their time is not over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revoked {
+    /// All that were given to these callers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subjects: Vec<String>,
+    /// Those of these names, which they give as `jti`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<String>,
+}
+
+impl Revoked {
+    /// Whether nothing is revoked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.subjects.is_empty() && self.tokens.is_empty()
+    }
 }
 
 /// The two keys of a service: while one is replaced, callers use the other.
@@ -163,6 +258,8 @@ struct Document {
     mode: AuthMode,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     keys: Option<KeySlots>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tokens: Option<TokenRules>,
 }
 
 impl TryFrom<Document> for GatewayPolicy {
@@ -173,15 +270,18 @@ impl TryFrom<Document> for GatewayPolicy {
             version,
             mode,
             keys,
+            tokens,
         } = document;
         if version != POLICY_VERSION {
             return Err("the version of the policy is not one this program knows");
         }
-        match mode {
-            AuthMode::None => Ok(Self::None { keys }),
-            AuthMode::Key => keys
-                .map(|keys| Self::Key { keys })
-                .ok_or("mode Key needs keys"),
+        match (mode, keys, tokens) {
+            (AuthMode::Token, keys, Some(tokens)) => Ok(Self::Token { keys, tokens }),
+            (AuthMode::Token, _, None) => Err("mode Token needs tokens"),
+            (_, _, Some(_)) => Err("only mode Token has tokens"),
+            (AuthMode::None, keys, None) => Ok(Self::None { keys }),
+            (AuthMode::Key, Some(keys), None) => Ok(Self::Key { keys }),
+            (AuthMode::Key, None, None) => Err("mode Key needs keys"),
         }
     }
 }
@@ -189,18 +289,16 @@ impl TryFrom<Document> for GatewayPolicy {
 impl From<GatewayPolicy> for Document {
     fn from(policy: GatewayPolicy) -> Self {
         let mode = policy.mode();
-        let (GatewayPolicy::Key { keys } | GatewayPolicy::None { keys: Some(keys) }) = policy
-        else {
-            return Self {
-                version: POLICY_VERSION,
-                mode,
-                keys: None,
-            };
+        let (keys, tokens) = match policy {
+            GatewayPolicy::None { keys } => (keys, None),
+            GatewayPolicy::Key { keys } => (Some(keys), None),
+            GatewayPolicy::Token { keys, tokens } => (keys, Some(tokens)),
         };
         Self {
             version: POLICY_VERSION,
             mode,
-            keys: Some(keys),
+            keys,
+            tokens,
         }
     }
 }
@@ -216,12 +314,21 @@ mod tests {
         )
     }
 
+    fn tokens(more: &str) -> String {
+        let point = format!("BAAA{}", "A".repeat(83));
+        format!(
+            r#"{{"version":1,"mode":"Token","tokens":{{"audience":["n/svc","u"],"keys":[{{"id":"k","point":"{point}"}}]{more}}}}}"#
+        )
+    }
+
     #[test]
     fn a_policy_is_written_as_it_was_read() {
         for text in [
             document("Key", &"0a".repeat(32)),
             document("None", &"0a".repeat(32)),
             r#"{"version":1,"mode":"None"}"#.to_owned(),
+            tokens(""),
+            tokens(r#","revoked":{"subjects":["eve"],"tokens":["one"]}"#),
         ] {
             let policy = GatewayPolicy::from_json(text.as_bytes()).expect("valid");
             assert_eq!(policy.to_json().expect("writable"), text);
@@ -234,7 +341,19 @@ mod tests {
         for (bad, why) in [
             (String::new(), "empty"),
             (r#"{"version":1,"mode":"Key"}"#.to_owned(), "no keys"),
-            (document("Token", &"a".repeat(64)), "unknown mode"),
+            (document("Certificate", &"a".repeat(64)), "unknown mode"),
+            (document("Token", &"a".repeat(64)), "no tokens"),
+            (
+                tokens("").replace("Token", "None"),
+                "tokens that open nothing",
+            ),
+            (tokens("").replace("BAAA", "AAAA"), "no point"),
+            (tokens("").replace("BAAA", "BA"), "a short point"),
+            (tokens("").replace("BAAA", "BA=A"), "no base64"),
+            (
+                tokens(r#","revoked":{"everybody":true}"#),
+                "unknown revocation",
+            ),
             (document("Key", &"A".repeat(64)), "upper case"),
             (document("Key", &"a".repeat(63)), "short"),
             (document("Key", &"a".repeat(65)), "long"),

@@ -8,6 +8,7 @@ pub mod conditions;
 pub mod gateway_policy;
 pub mod labels;
 pub mod schema;
+pub mod subject;
 pub mod v1alpha1;
 
 pub use v1alpha1::{

@@ -138,6 +138,10 @@ pub fn keys(name: &str, secret: &Value) -> Vec<(String, String)> {
     let data = secret.get("data").and_then(Value::as_object);
     let entries = data.into_iter().flatten().filter_map(|(entry, value)| {
         let value = value.as_str()?;
+        // Keys that sign tokens are called by what they are.
+        if entry.ends_with(".der") {
+            return Some((format!("{name} signer"), value.to_owned()));
+        }
         let bytes = STANDARD.decode(value).ok()?;
         bytes
             .starts_with(b"atl_")

@@ -1,10 +1,14 @@
 //! Who may pass. Pure: policy and header in, a [`Permit`] or a [`Denied`] out.
 
 use atelier_api::gateway_policy::{AuthMode, GatewayPolicy};
+use atelier_api::subject;
 use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
+use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelValue;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+
+use crate::policy::InForce;
 
 /// The header that carries a key where `Authorization` is taken or awkward.
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -12,9 +16,6 @@ pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// The header that says who the caller is: to the model always, and from the operator on its own
 /// listener. Elsewhere it says nothing.
 pub const SUBJECT: HeaderName = HeaderName::from_static("x-atelier-subject");
-
-/// The longest name of a caller, in bytes.
-const MAX_SUBJECT: usize = 1024;
 
 /// Proof that a request may pass. Only [`authenticate`] and [`vouched`] make one, and forwarding
 /// takes one: a way around does not type-check.
@@ -40,17 +41,33 @@ pub enum Denied {
     Malformed,
     /// Two credentials that differ, or one header twice.
     Ambiguous,
-    /// A credential that is neither of the two keys.
+    /// A credential that is neither of the two keys, or a token by none of the service's keys.
     Wrong,
+    /// A token for another service.
+    Foreign,
+    /// A token whose time has not come.
+    Early,
+    /// A token whose time is over.
+    Expired,
+    /// A token that is revoked, or whose caller is.
+    Revoked,
 }
 
 /// Decides whether the bearer of these headers may pass.
 ///
 /// # Errors
 /// The reason, for the metrics.
-pub fn authenticate(policy: &GatewayPolicy, headers: &HeaderMap) -> Result<Permit, Denied> {
-    match policy {
-        GatewayPolicy::None { .. } => {}
+pub fn authenticate(
+    in_force: &InForce,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Permit, Denied> {
+    let subject = match &in_force.policy {
+        GatewayPolicy::None { .. } => None,
+        GatewayPolicy::Token { .. } => {
+            let tokens = in_force.tokens.as_ref().ok_or(Denied::Wrong)?;
+            Some(tokens.judge(credential(headers)?, now)?)
+        }
         GatewayPolicy::Key { keys } => {
             let presented: [u8; 32] = Sha256::digest(credential(headers)?).into();
             // Both, always, and joined without a branch: the time taken says nothing about
@@ -60,9 +77,10 @@ pub fn authenticate(policy: &GatewayPolicy, headers: &HeaderMap) -> Result<Permi
             if !bool::from(primary | secondary) {
                 return Err(Denied::Wrong);
             }
+            None
         }
-    }
-    Ok(Permit { subject: None })
+    };
+    Ok(Permit { subject })
 }
 
 /// Lets a request pass whose caller the operator vouches for. Only for requests that are known to
@@ -72,7 +90,8 @@ pub fn authenticate(policy: &GatewayPolicy, headers: &HeaderMap) -> Result<Permi
 /// The header is missing, twice there, or no name: visible ASCII, the rest percent-encoded.
 pub fn vouched(headers: &HeaderMap) -> Result<Permit, Denied> {
     let name = single(headers, &SUBJECT)?.ok_or(Denied::Missing)?;
-    let is_name = (1..=MAX_SUBJECT).contains(&name.len()) && name.iter().all(u8::is_ascii_graphic);
+    let is_name =
+        (1..=subject::LONGEST).contains(&name.len()) && name.iter().all(u8::is_ascii_graphic);
     let subject = HeaderValue::from_bytes(name).ok().filter(|_| is_name);
     match subject {
         Some(subject) => Ok(Permit {
@@ -91,6 +110,7 @@ pub fn mode_name(mode: AuthMode) -> &'static str {
     match mode {
         AuthMode::None => "None",
         AuthMode::Key => "Key",
+        AuthMode::Token => "Token",
     }
 }
 
@@ -156,6 +176,14 @@ mod tests {
             })
     }
 
+    fn judged(policy: GatewayPolicy, lines: &[(&'static str, &str)]) -> Result<Permit, Denied> {
+        authenticate(
+            &InForce::new(policy),
+            &headers(lines),
+            Timestamp::UNIX_EPOCH,
+        )
+    }
+
     #[test]
     fn in_mode_key_only_a_single_unambiguous_right_key_passes() {
         let policy = GatewayPolicy::Key {
@@ -219,7 +247,7 @@ mod tests {
             (&[("x-api-key", "atl_onee")], Err(Denied::Wrong)),
             (&[("x-api-key", "ATL_ONE")], Err(Denied::Wrong)),
         ] {
-            let verdict = authenticate(&policy, &headers(lines)).map(|_permit| ());
+            let verdict = judged(policy.clone(), lines).map(|_permit| ());
             assert_eq!(verdict, expected, "{lines:?}");
         }
     }
@@ -234,7 +262,7 @@ mod tests {
             &[("authorization", "Bearer x")],
             &[("x-api-key", "1"), ("x-api-key", "2")],
         ] {
-            assert!(authenticate(&policy, &headers(lines)).is_ok(), "{lines:?}");
+            assert!(judged(policy.clone(), lines).is_ok(), "{lines:?}");
         }
     }
 
@@ -245,7 +273,7 @@ mod tests {
             let subject = permit.subject().expect("a subject");
             Ok(subject.to_str().expect("ASCII").to_owned())
         };
-        let long = "a".repeat(MAX_SUBJECT + 1);
+        let long = "a".repeat(subject::LONGEST + 1);
         for (lines, expected) in [
             (&[("x-atelier-subject", "rita")][..], Ok("rita".to_owned())),
             (
@@ -272,7 +300,7 @@ mod tests {
     #[test]
     fn a_policy_believes_no_name() {
         let policy = GatewayPolicy::None { keys: None };
-        let permit = authenticate(&policy, &headers(&[("x-atelier-subject", "root")]));
+        let permit = judged(policy, &[("x-atelier-subject", "root")]);
         assert_eq!(permit.expect("let in").subject(), None);
     }
 }

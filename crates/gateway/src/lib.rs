@@ -34,3 +34,4 @@ pub mod route;
 pub mod run;
 pub mod server;
 pub mod ticket;
+pub mod tokens;

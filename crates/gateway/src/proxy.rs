@@ -220,9 +220,10 @@ impl Gateway {
     ) -> Result<Permit, Refusal> {
         let (judged, refusal): (_, fn(Denied) -> Refusal) = match origin {
             Origin::Public => {
-                let policy = self.policy.current().ok_or(Refusal::NotReady)?;
-                ticket.judged(authn::mode_name(policy.mode()));
-                (authn::authenticate(&policy, headers), Refusal::Denied)
+                let live = self.policy.current().ok_or(Refusal::NotReady)?;
+                ticket.judged(authn::mode_name(live.policy.mode()));
+                let judged = authn::authenticate(&live, headers, Timestamp::now());
+                (judged, Refusal::Denied)
             }
             Origin::Operator | Origin::Stranger => {
                 ticket.judged(authn::VOUCHED);

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{cancel, completion, credential, keys, logs, resync, score, version, why};
+use crate::commands::{
+    cancel, completion, credential, keys, logs, resync, score, token, version, why,
+};
 use crate::durations;
 use crate::names::Name;
 
@@ -33,6 +35,8 @@ pub struct Cli {
 pub enum Command {
     /// List, show and regenerate the keys of a web service.
     Keys(keys::KeysArgs),
+    /// Get a token that opens a web service for a while.
+    Token(token::TokenArgs),
     /// Send a scoring request to a web service.
     Score(score::ScoreArgs),
     /// Print the log of a web service or a run.

@@ -55,16 +55,3 @@ fn off_the_connection(headers: &mut HeaderMap) {
         headers.remove(name);
     }
 }
-
-/// A user's name in the form in which it can be a header: percent-encoded beyond visible ASCII, and so is `%`.
-pub fn name(user: &str) -> String {
-    let mut out = String::with_capacity(user.len());
-    for byte in user.bytes() {
-        match byte {
-            b'%' => out.push_str("%25"),
-            byte if byte.is_ascii_graphic() => out.push(char::from(byte)),
-            byte => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
-}

@@ -42,7 +42,7 @@ fn tell(
     let now = Timestamp::from_second(0).expect("a valid time");
     let after = status(
         service,
-        &Progress::Made(None),
+        &Progress::Made(Known::default()),
         &Seen { deployment, pods },
         None,
         now,
@@ -157,7 +157,13 @@ fn pods_that_the_api_server_does_not_take_are_told_of() {
         deployment: Some(refused),
         pods: vec![],
     };
-    let after = status(&service(1), &Progress::Made(None), &seen, None, now);
+    let after = status(
+        &service(1),
+        &Progress::Made(Known::default()),
+        &seen,
+        None,
+        now,
+    );
     assert_eq!(after.state, Some(ServiceState::Failed));
     let ready = after.conditions.iter().find(|c| c.type_ == READY);
     assert!(ready.is_some_and(|c| c.message.contains("exceeded quota")));

@@ -37,6 +37,8 @@ use super::Resources;
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.class == oldSelf.class").message("class is fixed when the service is created; make another service"))]
+#[x_kube(validation = Rule::new("self.class == 'Cluster' || !has(self.auth.mode) || self.auth.mode != 'Token'").message("a service of class Instance takes no tokens; use class Cluster, or auth.mode Key"))]
+#[x_kube(validation = Rule::new("self.auth.tokens.rotationSeconds * 4 >= self.auth.tokens.lifetimeSeconds").message("auth.tokens.rotationSeconds is at least a quarter of lifetimeSeconds"))]
 #[x_kube(validation = Rule::new("self.class == 'Cluster' || self.replicas <= 1").message("a service of class Instance has one replica; use class Cluster for more"))]
 pub struct WebServiceSpec {
     /// `Cluster`: keys on unless `auth.mode` says otherwise, any number of replicas. `Instance`: the light class,
@@ -117,14 +119,75 @@ impl Class {
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Auth {
-    /// `Key`: a request must carry one of the two keys. `None`: anybody may call. Absent: the class's default, which
-    /// is `Key` for Cluster and `None` for Instance. Keys survive being turned off and on.
+    /// `Key`: a request must carry one of the two keys. `Token`: it must carry a token, which the action `token` gives
+    /// to whoever may read the service; for class Cluster only. `None`: anybody may call. Absent: the class's default,
+    /// which is `Key` for Cluster and `None` for Instance. Keys survive being turned off and on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<AuthMode>,
     /// Raise a slot's number to make its key anew. The old key stops working within a second; the other slot is
     /// untouched. Lowering a number does nothing.
     #[serde(default)]
     pub key_generation: KeyGeneration,
+    /// How long tokens are good, and the keys that sign them.
+    #[serde(default)]
+    pub tokens: Tokens,
+    /// Tokens that are good no more, within a second. Names may be taken off again once the tokens' time is over.
+    #[serde(default)]
+    pub revoked: Revoked,
+}
+
+/// How long tokens are good, and the keys that sign them.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tokens {
+    /// Seconds that a token is good. Its bearer is told to ask for another at half time.
+    #[serde(default = "token_lifetime")]
+    #[schemars(range(min = 60, max = 2_592_000))]
+    pub lifetime_seconds: i64,
+    /// Seconds after which another key signs. The one before goes on being accepted until the last token that it has
+    /// signed is over, so nobody notices. At least a quarter of the tokens' lifetime.
+    #[serde(default = "rotation")]
+    #[schemars(range(min = 15, max = 31_536_000))]
+    pub rotation_seconds: i64,
+    /// Raise it to forget all signing keys at once: every token that was given out before is refused within a second.
+    /// Lowering it does nothing.
+    #[serde(default = "first_generation")]
+    #[schemars(range(min = 1))]
+    pub generation: i64,
+}
+
+fn token_lifetime() -> i64 {
+    86_400
+}
+
+fn rotation() -> i64 {
+    2_592_000
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self {
+            lifetime_seconds: token_lifetime(),
+            rotation_seconds: rotation(),
+            generation: first_generation(),
+        }
+    }
+}
+
+/// Tokens that are good no more.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Revoked {
+    /// Names of callers: all tokens that they were given, and will be given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 256)))]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub subjects: Vec<String>,
+    /// Names of tokens, as they stand in their claim `jti`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 64)))]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub tokens: Vec<String>,
 }
 
 /// How callers prove who they are.
@@ -132,6 +195,7 @@ pub struct Auth {
 #[allow(missing_docs)]
 pub enum AuthMode {
     Key,
+    Token,
     None,
 }
 
@@ -231,6 +295,10 @@ pub struct WebServiceStatus {
     /// The two keys, without their values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<KeysStatus>,
+    /// The keys that sign tokens, without their private halves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 12))]
+    pub token_keys: Vec<TokenKeyStatus>,
     /// Replicas there are.
     #[serde(default)]
     pub replicas: i32,
@@ -285,4 +353,18 @@ pub struct KeyStatus {
     /// The first 8 hexadecimal digits of the key's SHA-256 digest.
     #[schemars(length(max = 8))]
     pub fingerprint: String,
+}
+
+/// A key that signs tokens, or has signed some that are still good.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenKeyStatus {
+    /// Its name, which tokens give as `kid`.
+    #[schemars(length(max = 16))]
+    pub id: String,
+    /// From when on it signs.
+    pub signs_from: Time,
+    /// Until when tokens of it are accepted, if another has taken over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_until: Option<Time>,
 }

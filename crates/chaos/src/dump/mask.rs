@@ -13,6 +13,8 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 const KEY_PREFIX: &[u8] = b"atl_";
+/// What the names of entries end with that hold keys by which tokens are signed.
+const PRIVATE: &str = ".der";
 
 /// What is known of all objects together.
 pub struct Masks<'a> {
@@ -21,6 +23,8 @@ pub struct Masks<'a> {
     uids: BTreeMap<String, &'a str>,
     /// Where a key is, by its digest.
     digests: BTreeMap<String, String>,
+    /// Keys that sign tokens, by name and by public half.
+    signers: BTreeMap<String, String>,
 }
 
 impl<'a> Masks<'a> {
@@ -37,14 +41,18 @@ impl<'a> Masks<'a> {
         });
         let keys = entries.filter_map(|(key, name, value)| {
             let bytes = STANDARD.decode(value.as_str()?).ok()?;
-            bytes
-                .starts_with(KEY_PREFIX)
-                .then(|| (digest(&bytes), format!("{key} {name}")))
+            match name.ends_with(PRIVATE) {
+                true => Some((digest(&bytes), format!("{key} signer"))),
+                false => bytes
+                    .starts_with(KEY_PREFIX)
+                    .then(|| (digest(&bytes), format!("{key} {name}"))),
+            }
         });
         Self {
             namespace,
             uids: uids.collect(),
             digests: keys.collect(),
+            signers: all.iter().flat_map(|(_, object)| signers(object)).collect(),
         }
     }
 
@@ -110,9 +118,14 @@ impl<'a> Masks<'a> {
         } else if entries.keys().all(|name| name.starts_with("ATL")) {
             *data = json!(format!("<{} access keys>", entries.len()));
         } else {
-            entries
-                .iter_mut()
-                .for_each(|(_, value)| *value = self.secret(value));
+            let of = std::mem::take(entries).into_iter().map(|(name, value)| {
+                let signer = name.strip_suffix(PRIVATE);
+                match signer.and_then(|id| self.signers.get(id)) {
+                    Some(signer) => (signer.clone(), json!("<private>")),
+                    None => (name, self.secret(&value)),
+                }
+            });
+            *entries = of.collect();
         }
     }
 
@@ -178,6 +191,9 @@ impl<'a> Masks<'a> {
                 |key| format!("<digest of {key}>"),
             );
         }
+        if let Some(signer) = self.signers.get(text) {
+            return signer.clone();
+        }
         if is_uuid(text) {
             let of = self.uids.get(text);
             return of.map_or_else(
@@ -187,6 +203,21 @@ impl<'a> Masks<'a> {
         }
         text.replace(self.namespace, "<namespace>")
     }
+}
+
+/// The keys that sign tokens, where this is a Secret with such: what they are called and their public halves, by number.
+fn signers(object: &DynamicObject) -> Vec<(String, String)> {
+    let document = object.data.pointer("/data/state.json");
+    let document = document.and_then(|text| STANDARD.decode(text.as_str()?).ok());
+    let state: Value = serde_json::from_slice(&document.unwrap_or_default()).unwrap_or_default();
+    let keys = state["keys"].as_array().cloned().unwrap_or_default();
+    let known = keys.iter().enumerate().flat_map(|(nth, key)| {
+        ["id", "point"].map(|field| {
+            let text = key[field].as_str().unwrap_or_default().to_owned();
+            (text, format!("<{field} of signer {nth}>"))
+        })
+    });
+    known.collect()
 }
 
 fn is_group(version: &Value) -> bool {

@@ -7,11 +7,12 @@ mod keys;
 mod roles;
 mod service;
 mod storage;
+mod tokens;
 
 use crate::Scenario;
 
 /// All of them.
-pub static ALL: [&dyn Scenario; 7] = [
+pub static ALL: [&dyn Scenario; 8] = [
     &roles::Roles,
     &compute::Compute,
     &service::Service,
@@ -19,6 +20,7 @@ pub static ALL: [&dyn Scenario; 7] = [
     &keys::Keys,
     &first::First,
     &actions::Actions,
+    &tokens::Tokens,
 ];
 
 /// Those of a name; all without one.

@@ -42,7 +42,9 @@ pub fn subjects() -> Vec<Subject> {
     let service_spec = json!({
         "class": "Cluster", "image": "atelier.dev/sklearn:1", "command": ["serve", "--quietly"], "port": 5001,
         "scorePath": "/score", "replicas": 1, "resources": {"cpu": "20m", "memory": "64Mi"},
-        "auth": {"mode": "Key", "keyGeneration": {"primary": 1, "secondary": 1}},
+        "auth": {"mode": "Key", "keyGeneration": {"primary": 1, "secondary": 1},
+                 "tokens": {"lifetimeSeconds": 600, "rotationSeconds": 600, "generation": 1},
+                 "revoked": {"subjects": ["eve"], "tokens": ["one"]}},
         "limits": {"concurrentRequestsPerReplica": 8, "maxBodyBytes": 1000, "queueWaitMs": 100, "timeoutMs": 5000},
     });
     // A store that nobody finds: what is said of it is the same each time.

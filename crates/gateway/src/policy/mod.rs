@@ -10,6 +10,7 @@ use atelier_api::gateway_policy::{GatewayPolicy, POLICY_KEY};
 use jiff::Timestamp;
 
 use crate::metrics::Metrics;
+use crate::tokens::Tokens;
 
 pub mod file;
 pub mod watch;
@@ -23,10 +24,31 @@ pub enum Source {
     Watch,
 }
 
+/// A policy, and what was made of it to judge requests by.
+#[derive(Debug)]
+pub struct InForce {
+    /// The policy.
+    pub policy: GatewayPolicy,
+    /// Which tokens are good, where tokens are asked for.
+    pub tokens: Option<Tokens>,
+}
+
+impl InForce {
+    /// Prepares a policy.
+    #[must_use]
+    pub fn new(policy: GatewayPolicy) -> Self {
+        let tokens = match &policy {
+            GatewayPolicy::Token { tokens, .. } => Some(Tokens::new(tokens)),
+            GatewayPolicy::Key { .. } | GatewayPolicy::None { .. } => None,
+        };
+        Self { policy, tokens }
+    }
+}
+
 /// The policy in force.
 #[derive(Debug)]
 pub struct Store {
-    current: ArcSwapOption<GatewayPolicy>,
+    current: ArcSwapOption<InForce>,
     /// Set when the watch has delivered. The mounted file, which lags behind, is then done for:
     /// it must not bring a revoked key back.
     watched: AtomicBool,
@@ -46,7 +68,7 @@ impl Store {
 
     /// The policy in force, if there ever was one.
     #[must_use]
-    pub fn current(&self) -> Option<Arc<GatewayPolicy>> {
+    pub fn current(&self) -> Option<Arc<InForce>> {
         self.current.load_full()
     }
 
@@ -76,14 +98,15 @@ impl Store {
         } else if self.is_watched() {
             return;
         }
-        if self.current.load().as_deref() == Some(&policy) {
+        if self.current.load().as_ref().map(|live| &live.policy) == Some(&policy) {
             return;
         }
         // What is told is so already: whoever waits for the line may ask at once.
-        let policy = Arc::new(policy);
-        self.current.store(Some(policy.clone()));
-        self.metrics.policy_loaded(&policy, now);
-        let generation = |slot: fn(&GatewayPolicy) -> Option<u64>| slot(&policy);
+        let in_force = Arc::new(InForce::new(policy));
+        self.current.store(Some(in_force.clone()));
+        let policy = &in_force.policy;
+        self.metrics.policy_loaded(policy, now);
+        let generation = |slot: fn(&GatewayPolicy) -> Option<u64>| slot(policy);
         tracing::info!(
             ?source,
             mode = ?policy.mode(),
@@ -119,7 +142,7 @@ mod tests {
     }
 
     fn mode(store: &Store) -> Option<AuthMode> {
-        store.current().map(|policy| policy.mode())
+        store.current().map(|live| live.policy.mode())
     }
 
     #[test]

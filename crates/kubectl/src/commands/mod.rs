@@ -10,6 +10,7 @@ mod keys_show;
 pub mod logs;
 pub mod resync;
 pub mod score;
+pub mod token;
 pub mod version;
 pub mod why;
 mod workspace;
@@ -22,6 +23,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
     let global = &cli.global;
     match cli.command {
         Command::Keys(args) => keys::run(args, global).await,
+        Command::Token(args) => token::run(args, global).await,
         Command::Score(args) => score::run(args, global).await,
         Command::Logs(args) => logs::run(args, global).await,
         Command::Why(args) => why::run(args, global).await,
