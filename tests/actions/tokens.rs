@@ -16,6 +16,7 @@ use crate::score::recorded;
 use crate::team::{CONTRIBUTOR, READER, plugin, team};
 
 /// How often a thing is taken back, each time measured: `ATELIER_TEST_TRIALS` makes it more.
+#[allow(clippy::disallowed_methods)] // A test has no command line of its own.
 fn trials() -> usize {
     let asked = std::env::var("ATELIER_TEST_TRIALS").ok();
     asked.map_or(10, |asked| asked.parse().unwrap())
