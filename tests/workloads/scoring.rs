@@ -14,6 +14,13 @@ use serde_json::json;
 
 use crate::service::{key, url};
 
+/// How often a key is made anew, each time measured: `ATELIER_TEST_TRIALS` makes it more.
+#[allow(clippy::disallowed_methods)] // A test has no command line of its own.
+fn trials() -> i64 {
+    let asked = std::env::var("ATELIER_TEST_TRIALS").ok();
+    asked.map_or(10, |asked| asked.parse().unwrap())
+}
+
 #[tokio::test]
 async fn a_rotated_key_is_refused_within_a_second_and_the_other_never() {
     let _operator = undisturbed().await;
@@ -24,7 +31,7 @@ async fn a_rotated_key_is_refused_within_a_second_and_the_other_never() {
     let secondary = key(&namespace, "svc", "secondary").await;
     let load = Load::start(&at, Some(&secondary), "{}", 1);
     let mut took = vec![];
-    for generation in 2..12 {
+    for generation in 2..2 + trials() {
         let old = key(&namespace, "svc", "primary").await;
         assert_eq!(caller.post(&at, Some(&old), "{}").await.status, 200);
         let begun = Instant::now();
@@ -42,7 +49,13 @@ async fn a_rotated_key_is_refused_within_a_second_and_the_other_never() {
     }
     // The median: one that meets a busy moment of the machine says nothing of the way a key takes.
     took.sort();
-    println!("10 revocations: {took:?}");
+    let p99 = took[(took.len() - 1) * 99 / 100];
+    println!(
+        "{} revocations: p50 {:?}, p99 {p99:?}, max {:?}",
+        took.len(),
+        took[took.len() / 2],
+        took[took.len() - 1]
+    );
     assert!(took[took.len() / 2] < Duration::from_secs(1), "{took:?}");
     // A rollback rotates nothing.
     let current = key(&namespace, "svc", "primary").await;

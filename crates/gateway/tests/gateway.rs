@@ -29,3 +29,5 @@ mod records;
 mod shutdown;
 #[path = "gateway/streaming.rs"]
 mod streaming;
+#[path = "gateway/tokens.rs"]
+mod tokens;

@@ -11,6 +11,7 @@ pub mod load;
 pub mod manifest;
 pub mod namespace;
 pub mod operator;
+pub mod tokens;
 pub mod wait;
 
 pub use access::Subject;

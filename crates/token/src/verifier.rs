@@ -130,6 +130,3 @@ fn reason(error: &jsonwebtoken::errors::Error) -> Bad {
         _ => Bad::Malformed,
     }
 }
-
-#[cfg(test)]
-mod tests;

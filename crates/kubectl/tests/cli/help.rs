@@ -8,6 +8,7 @@ const COMMANDS: &[&[&str]] = &[
     &["keys", "list"],
     &["keys", "show"],
     &["keys", "regenerate"],
+    &["token"],
     &["score"],
     &["logs"],
     &["why"],
