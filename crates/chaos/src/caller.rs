@@ -65,6 +65,8 @@ async fn front_proxy(lab: &Lab, address: SocketAddr) -> anyhow::Result<Client> {
         "users": [{"name": "u", "user": {"client-certificate": named("crt"), "client-key": named("key")}}],
         "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}], "current-context": "x"}))?;
     let options = KubeConfigOptions::default();
-    let config = kube::Config::from_custom_kubeconfig(config, &options).await?;
+    let mut config = kube::Config::from_custom_kubeconfig(config, &options).await?;
+    // Whoever calls decides whether to ask again: the library would go on for minutes.
+    config.default_retry = false;
     Ok(Client::try_from(config)?)
 }
