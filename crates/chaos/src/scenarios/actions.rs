@@ -2,7 +2,7 @@
 //! answer looks whether it was done, and asks again if it was not.
 
 use atelier_api::actions::CREDENTIAL_PREFIX;
-use atelier_api::v1alpha1::{GrantResource, GrantState, RunState};
+use atelier_api::v1alpha1::{GrantState, RunState};
 use atelier_api::{ComputeTarget, Run, WebService, Workspace};
 use atelier_testkit::manifest::{run, service, target, workspace};
 use atelier_testkit::wait::check;
@@ -14,6 +14,7 @@ use k8s_openapi::api::rbac::v1::RoleBinding;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::roles::grant_is;
 use crate::user::User;
 use crate::{Scenario, Stage};
 
@@ -105,16 +106,6 @@ async fn regenerate(stage: &Stage<'_>) -> anyhow::Result<()> {
         })
         .await
         .map(drop)
-}
-
-async fn grant_is(user: &User, wanted: GrantState) -> anyhow::Result<()> {
-    let sentence = format!("has its grant {wanted:?}");
-    user.sees("team", &sentence, |workspace: &Workspace| {
-        let state = workspace.grant(GrantResource::Workspace);
-        check(state == Some(wanted), state)
-    })
-    .await
-    .map(drop)
 }
 
 async fn resync(stage: &Stage<'_>) -> anyhow::Result<()> {

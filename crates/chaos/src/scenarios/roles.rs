@@ -26,7 +26,8 @@ impl Scenario for Roles {
     }
 }
 
-async fn grants_are(user: &User, wanted: GrantState) -> anyhow::Result<()> {
+/// Waits until the identity has its grant on the workspace, or not.
+pub(super) async fn grant_is(user: &User, wanted: GrantState) -> anyhow::Result<()> {
     let sentence = format!("has its grant {wanted:?}");
     user.sees("team", &sentence, |workspace: &Workspace| {
         let state = workspace.grant(GrantResource::Workspace);
@@ -64,7 +65,7 @@ async fn play(stage: &Stage<'_>) -> anyhow::Result<()> {
     stage
         .step("a grant of the identity is taken away", async {
             user.delete::<RoleBinding>("team-identity").await?;
-            grants_are(user, GrantState::Revoked).await
+            grant_is(user, GrantState::Revoked).await
         })
         .await?;
     stage.settled("revoked").await?;
@@ -72,7 +73,7 @@ async fn play(stage: &Stage<'_>) -> anyhow::Result<()> {
         .step("a resync gives it back", async {
             let more = json!({"spec": {"resyncKeys": 1}});
             user.patch::<Workspace>("team", more).await?;
-            grants_are(user, GrantState::Granted).await
+            grant_is(user, GrantState::Granted).await
         })
         .await?;
     stage.settled("resynced").await?;
