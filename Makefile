@@ -28,8 +28,8 @@ test-all: test ## What takes longer too: the test clusters and images test thems
 	@charts/test --node
 
 .PHONY: chaos
-chaos: build ## Everything that tries to knock the operator over, an hour and a half: make chaos [SEED=7] [MINUTES=10]
-	@tests/chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
+chaos: build ## Everything that tries to knock the operator over, an hour and a half: make chaos [SEED=7] [MINUTES=10 | SHARE=1/3]
+	@tests/chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SHARE),--share $(SHARE))
 
 .PHONY: mutants
 mutants: build ## The operator broken on purpose: the above has to find it

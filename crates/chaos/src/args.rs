@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::schedule::Share;
+
 /// Tries to knock the operator over, and says how it took it.
 #[derive(Debug, Parser)]
 #[command(name = "atelier-chaos", version)]
@@ -85,6 +87,10 @@ pub struct RunArgs {
     /// Keep what undisturbed plays lead to, in crates/chaos/golden.
     #[arg(long, global = true)]
     pub bless: bool,
+    /// Only so large a part of the plans: `2/3` is the second of three parts, which together are all of them, whatever the
+    /// seeds.
+    #[arg(long, value_name = "K/N")]
+    pub share: Option<Share>,
     /// Print the plans and do nothing.
     #[arg(long)]
     pub list: bool,

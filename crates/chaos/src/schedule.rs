@@ -1,6 +1,9 @@
 //! Which plans there are, and in which order they come.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+
+use sha2::{Digest as _, Sha256};
 
 use crate::args::Sort;
 use crate::plan::{Disturbance, Event, Fault, Phase, Plan, STATUSES, Sight, Write};
@@ -90,6 +93,37 @@ pub fn ordered(mut plans: Vec<Plan>, random: &mut Random) -> anyhow::Result<Vec<
     Ok(order)
 }
 
+/// One of several equal parts of all plans. A plan belongs to the same part for every seed, so runs that are each given
+/// another part and another seed have together played every moment there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// From 1.
+    part: u32,
+    of: u32,
+}
+
+impl Share {
+    /// Whether the plan belongs to this part.
+    pub fn has(self, plan: &Plan) -> bool {
+        let [first, second, third, fourth, ..] = Sha256::digest(plan.to_string()).0;
+        u32::from_be_bytes([first, second, third, fourth]) % self.of == self.part - 1
+    }
+}
+
+impl FromStr for Share {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WRONG: &str = "not a part of a whole, as 2/3 is";
+        let (part, of) = text.split_once('/').ok_or(WRONG)?;
+        let (part, of) = (part.parse(), of.parse());
+        match (part, of) {
+            (Ok(part), Ok(of)) if 1 <= part && part <= of => Ok(Self { part, of }),
+            _ => Err(WRONG),
+        }
+    }
+}
+
 /// Plans that once found a bug.
 pub fn regressions() -> anyhow::Result<Vec<Plan>> {
     let lines = REGRESSIONS
@@ -108,6 +142,17 @@ mod tests {
     #[test]
     fn regressions_are_plans() {
         regressions().unwrap();
+    }
+
+    #[test]
+    fn every_plan_is_in_exactly_one_share() {
+        let shares = ["1/3", "2/3", "3/3"].map(|text| text.parse::<Share>().unwrap());
+        for plan in regressions().unwrap() {
+            assert_eq!(shares.iter().filter(|share| share.has(&plan)).count(), 1);
+        }
+        for bad in ["", "1", "0/3", "4/3", "1/0", "a/b", "1/-1"] {
+            assert!(bad.parse::<Share>().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -42,7 +42,8 @@ pub async fn disturb(args: &RunArgs) -> anyhow::Result<()> {
         }
     }
     let chosen = |plan: &Plan| {
-        args.only.is_none_or(|only| plan.sort() == only)
+        args.share.is_none_or(|share| share.has(plan))
+            && args.only.is_none_or(|only| plan.sort() == only)
             && args
                 .scenario
                 .as_ref()
