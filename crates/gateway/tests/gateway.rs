@@ -29,6 +29,8 @@ mod policy;
 mod records;
 #[path = "gateway/shutdown.rs"]
 mod shutdown;
+#[path = "gateway/smuggling/mod.rs"]
+mod smuggling;
 #[path = "gateway/streaming.rs"]
 mod streaming;
 #[path = "gateway/tls.rs"]
