@@ -144,6 +144,26 @@ async fn what_goes_wrong_is_said_by_whom_it_went_wrong_with() {
     assert_eq!(answer(&said)["code"], "Timeout", "{said}");
     let said = score(&namespace, READER, "model", &"x".repeat(4096)).unwrap_err();
     assert_eq!(answer(&said)["code"], "PayloadTooLarge", "{said}");
+    // The gateway has written down all of it; that is for those who may read logs.
+    let told = ["requests", "model", "--failed", "-o", "json"];
+    eventually(SLOW, "each is among the requests", async || {
+        let lines = plugin(&namespace, CONTRIBUTOR, &told)?;
+        let records: Vec<_> = lines.lines().map(answer).collect();
+        let of = |status: u16| {
+            let mut those = records.iter().filter(|one| one["StatusCode"] == status);
+            those.next().cloned().ok_or_else(|| lines.clone())
+        };
+        for (status, outcome) in [(418, "Completed"), (504, "TimedOut"), (413, "BodyTooLarge")] {
+            let record = of(status)?;
+            check(
+                record["outcome"] == outcome && record["subject"] == READER,
+                record,
+            )?;
+        }
+        Ok(())
+    })
+    .await;
+    plugin(&namespace, READER, &told).unwrap_err();
     // And ours.
     let said = score(&namespace, READER, "none", "{}").unwrap_err();
     assert!(
