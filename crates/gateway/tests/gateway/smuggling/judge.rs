@@ -190,7 +190,7 @@ impl Run<'_> {
             let lines = account.headers.iter();
             lines.filter(|(found, _)| found == name).count() > 1
         };
-        if subjects != Vec::from_iter(self.subject) || ours.iter().any(|name| twice(name)) {
+        if subjects != Vec::from_iter(self.subject) || ours.iter().any(twice) {
             return Some(format!("as somebody else: {account:?}"));
         }
         None
