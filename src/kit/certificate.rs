@@ -59,6 +59,13 @@ pub async fn ensure(
     Ok(renew_at.map(|renew_at| until(renew_at, now)))
 }
 
+/// Until when the certificate is good that is there.
+pub fn expires(parent: &Parent, wish: &Leaf, children: &Children) -> Option<Timestamp> {
+    let key = ChildKey::new(ChildKind::Secret, &parent.namespace, &wish.secret_name);
+    let seen = children.get(&key).filter(|seen| !seen.deleting)?;
+    Some(note(seen.secret()?)?.expires())
+}
+
 /// Whether all certificates, those in the Secrets that `is_one` tells, are of the authority that signs, and have all
 /// authorities beside them. Nobody is asked.
 pub fn all_current(

@@ -8,6 +8,7 @@
 pub mod access;
 pub mod apply;
 pub mod backoff;
+pub mod brought;
 pub mod certificate;
 pub mod child;
 pub mod children;

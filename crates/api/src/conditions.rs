@@ -10,6 +10,8 @@ pub const STALLED: &str = "Stalled";
 pub const DRIFT_CONTESTED: &str = "DriftContested";
 /// WebService: at least one replica answers, possibly of the previous version.
 pub const AVAILABLE: &str = "Available";
+/// WebService: requests come over TLS only.
+pub const TRANSPORT_ENCRYPTED: &str = "TransportEncrypted";
 /// Workspace: the managed identity has all its grants.
 pub const IDENTITY_ACCESS: &str = "IdentityAccess";
 /// Workspace: objects can be written, read and deleted in its storage, as it was last tried.
@@ -48,7 +50,7 @@ pub mod reasons {
     /// Workspace: its storage's server is being made, or has not been tried yet.
     pub const STORAGE_STARTING: &str = "StorageStarting";
     /// Workspace: its own server needs a certificate, and nobody here signs one: the chart's `actions.enabled` is off, or
-    /// somebody else keeps the certificates.
+    /// somebody else keeps the certificates. WebService: likewise for its gateways.
     pub const NO_AUTHORITY: &str = "NoAuthority";
     /// Workspace: the Secret that its storage names is not there, or lacks a value.
     pub const CREDENTIAL_MISSING: &str = "CredentialMissing";
@@ -100,6 +102,18 @@ pub mod reasons {
     pub const CRASH_LOOP: &str = "CrashLoop";
     /// WebService: the model listens on an address other than loopback and is therefore not served.
     pub const MODEL_NOT_ON_LOOPBACK: &str = "ModelNotOnLoopback";
+    /// WebService: its certificate is of the installation's own authority.
+    pub const GENERATED: &str = "Generated";
+    /// WebService: its certificate is the one in the Secret that its spec names.
+    pub const FROM_SECRET: &str = "FromSecret";
+    /// WebService: its spec asks for no encryption.
+    pub const DISABLED: &str = "Disabled";
+    /// WebService: the Secret with its certificate is not there.
+    pub const CERTIFICATE_MISSING: &str = "CertificateMissing";
+    /// WebService: what is in the Secret cannot be served; the message says why.
+    pub const CERTIFICATE_REFUSED: &str = "CertificateRefused";
+    /// WebService: its certificate is over, or does not hold yet.
+    pub const CERTIFICATE_EXPIRED: &str = "CertificateExpired";
     /// WebService: a replica fits on no node.
     pub const UNSCHEDULABLE: &str = "Unschedulable";
     /// WebService: replicas run but do not answer.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use atelier_pki::Reloading;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use hyper::body::Incoming;
@@ -20,6 +21,8 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 pub struct Admin {
     /// Whether there is a policy.
     pub policy: Arc<Store>,
+    /// Whether there is a certificate, where one is needed to be reached.
+    pub certificate: Option<Arc<Reloading>>,
     /// Whether the gateway is the only way in.
     pub gate: Arc<Gate>,
     /// Whether the gateway is going away.
@@ -61,6 +64,9 @@ impl Admin {
         }
         if self.policy.current().is_none() {
             return Some("no policy was loaded yet\n");
+        }
+        if self.certificate.as_ref().is_some_and(|one| !one.is_ready()) {
+            return Some("no certificate was loaded yet\n");
         }
         let silent = self.model_silent().await;
         if silent.is_some() {

@@ -13,7 +13,7 @@ use clap::{Parser, ValueEnum};
 use serde::Serialize;
 use tracing_subscriber::filter::Targets;
 
-use crate::route::ScorePath;
+use crate::{cors::Origin, route::ScorePath};
 
 /// Exit code for a bad argument (`EX_USAGE`).
 pub const EXIT_USAGE: u8 = 64;
@@ -67,6 +67,21 @@ pub struct Args {
         default_value = "/etc/atelier/gateway"
     )]
     pub secret_dir: PathBuf,
+
+    /// Where the certificate for `--listen` is mounted: `tls.crt` and `tls.key`. With it that listener speaks TLS, and
+    /// without it plain HTTP.
+    #[arg(long, env = "ATELIER_TLS_DIR")]
+    pub tls_dir: Option<PathBuf>,
+    /// The Secret that is mounted there, if it may be watched too.
+    #[arg(long, env = "ATELIER_TLS_SECRET", value_parser = dns_name, requires = "tls_dir")]
+    pub tls_secret: Option<String>,
+    /// An origin whose pages may call from a browser, as `https://app.example.com`; `*` for all. May be given again.
+    #[arg(
+        long = "cors-origin",
+        env = "ATELIER_CORS_ORIGIN",
+        value_delimiter = ','
+    )]
+    pub cors_origins: Vec<Origin>,
 
     /// Where the operator comes in, over TLS, with requests of callers that the cluster's API server has let in.
     /// Without it there is no such way in.

@@ -172,11 +172,16 @@ impl ReplyBody {
     /// An answer of the gateway's own.
     #[must_use]
     pub fn own(bytes: Bytes, ticket: Ticket, outcome: Outcome) -> Self {
-        Self {
+        let mut body = Self {
             content: Content::Own(bytes),
             ticket: Some(ticket),
             outcome,
+        };
+        // hyper does not read a body that is empty from the start.
+        if body.is_end_stream() {
+            body.end(outcome);
         }
+        body
     }
 
     /// The model's answer, until `deadline`.

@@ -1,11 +1,12 @@
 //! What of a message's header may pass, in both directions. Pure.
 
 use http::{
-    HeaderMap, HeaderName, Version,
+    HeaderMap, HeaderName, HeaderValue, Uri, Version,
     header::{
-        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE,
+        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE,
         PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
     },
+    request::Parts,
 };
 
 use crate::{authn::API_KEY, respond::Refusal};
@@ -28,13 +29,47 @@ const HOP_BY_HOP: [HeaderName; 10] = [
     CONTENT_LENGTH,
 ];
 
+/// What each field of a header counts for beside its bytes, where the size of a header is limited in HTTP/2
+/// (RFC 9113, section 6.5.2).
+const FIELD: usize = 32;
+
+/// The size of a header by the rule of HTTP/2, in bytes. That of HTTP/1.1 was limited while it was read.
+///
+/// # Errors
+/// [`Refusal::HeaderTooLarge`] for more than `most`.
+pub fn check_size(head: &Parts, most: usize) -> Result<(), Refusal> {
+    let mut left = match head.version {
+        Version::HTTP_2 => most,
+        _ => return Ok(()),
+    };
+    let target = head.uri.path_and_query().map_or(0, |at| at.as_str().len());
+    let fields = head.headers.iter();
+    let sizes = fields.map(|(name, value)| name.as_str().len() + value.len() + FIELD);
+    for size in sizes.chain([target]) {
+        left = left.checked_sub(size).ok_or(Refusal::HeaderTooLarge)?;
+    }
+    Ok(())
+}
+
 /// Refuses what would be read differently by two readers, and other protocols.
 ///
 /// # Errors
 /// [`Refusal::Malformed`] and [`Refusal::Upgrade`].
-pub fn check(version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
-    let hosts = headers.get_all(HOST).iter().count();
-    if hosts > 1 || (hosts == 0 && version == Version::HTTP_11) {
+pub fn check(version: Version, target: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut hosts = headers.get_all(HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (host, None) => host,
+        (_, Some(_)) => return Err(Refusal::Malformed),
+    };
+    let named = match version {
+        Version::HTTP_2 => match (target.authority(), host) {
+            (Some(authority), Some(host)) => host.as_bytes() == authority.as_str().as_bytes(),
+            (authority, host) => authority.is_some() || host.is_some(),
+        },
+        Version::HTTP_11 => host.is_some(),
+        _ => true,
+    };
+    if !named {
         return Err(Refusal::Malformed);
     }
     // hyper settles on one of them already; that it does is not left to hyper alone.
@@ -69,6 +104,26 @@ pub fn clean_request(headers: &mut HeaderMap) {
         let dashed = name.as_str().replace('_', "-");
         dashed.starts_with(OURS) || dashed == AUTHORIZATION.as_str() || dashed == API_KEY.as_str()
     });
+}
+
+/// Says in HTTP/1.1 what HTTP/2 says otherwise: the host, and cookies on one line (RFC 9113, section 8.2.3).
+pub fn translate(version: Version, target: &Uri, headers: &mut HeaderMap) {
+    if version != Version::HTTP_2 {
+        return;
+    }
+    if let Some(authority) = target.authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        headers.entry(HOST).or_insert(host);
+    }
+    let cookies = headers.get_all(COOKIE).iter();
+    let cookies: Vec<_> = cookies.map(HeaderValue::as_bytes).collect();
+    if cookies.len() > 1 {
+        let one = cookies.join(&b"; "[..]);
+        if let Ok(one) = HeaderValue::from_bytes(&one) {
+            headers.insert(COOKIE, one);
+        }
+    }
 }
 
 /// Removes from a response what concerned only the model's connection.
@@ -164,6 +219,52 @@ mod tests {
     }
 
     #[test]
+    fn the_host_of_http_2_is_its_authority_or_else_its_host() {
+        let by_authority = Uri::from_static("https://iris.example/score");
+        let by_host = Uri::from_static("/score");
+        for (target, lines, good) in [
+            (&by_authority, &[][..], true),
+            (&by_authority, &[("host", "iris.example")], true),
+            (&by_authority, &[("host", "other.example")], false),
+            (&by_host, &[("host", "iris.example")], true),
+            (&by_host, &[], false),
+        ] {
+            let mut map = headers(lines);
+            let checked = check(Version::HTTP_2, target, &map);
+            assert_eq!(checked.is_ok(), good, "{target} {lines:?}");
+            if good {
+                translate(Version::HTTP_2, target, &mut map);
+                assert_eq!(map[HOST], "iris.example");
+            }
+        }
+    }
+
+    #[test]
+    fn cookies_of_http_2_come_on_one_line() {
+        let mut map = headers(&[("cookie", "a=1"), ("cookie", "b=2")]);
+        translate(Version::HTTP_11, &Uri::from_static("/"), &mut map);
+        assert_eq!(map.get_all(COOKIE).iter().count(), 2);
+        translate(Version::HTTP_2, &Uri::from_static("/"), &mut map);
+        assert_eq!(map.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2"]);
+    }
+
+    #[test]
+    fn a_header_of_http_2_has_a_size() {
+        let size = |version, most| {
+            let request = http::Request::get("https://h/score?q").version(version);
+            let head = request.header("a", "12").body(()).expect("a request");
+            check_size(&head.into_parts().0, most)
+        };
+        let needs = "/score?q".len() + 3 + FIELD;
+        assert_eq!(size(Version::HTTP_2, needs), Ok(()));
+        assert_eq!(
+            size(Version::HTTP_2, needs - 1),
+            Err(Refusal::HeaderTooLarge)
+        );
+        assert_eq!(size(Version::HTTP_11, 0), Ok(()));
+    }
+
+    #[test]
     fn a_request_that_two_readers_could_read_differently_is_refused() {
         const OK: Result<(), Refusal> = Ok(());
         const MALFORMED: Result<(), Refusal> = Err(Refusal::Malformed);
@@ -204,7 +305,12 @@ mod tests {
                 Err(Refusal::Upgrade),
             ),
         ] {
-            assert_eq!(check(version, &headers(lines)), expected, "{lines:?}");
+            let target = Uri::from_static("/score");
+            assert_eq!(
+                check(version, &target, &headers(lines)),
+                expected,
+                "{lines:?}"
+            );
         }
     }
 }

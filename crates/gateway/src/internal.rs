@@ -4,32 +4,23 @@
 //! let in: every gateway has one too. Who the caller is says the operator, in a header that is believed here and
 //! nowhere else. Everything after that is the way of every request.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use atelier_pki::{Reloading, server_config};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use rustls::{pki_types::UnixTime, server::danger::ClientCertVerifier};
 use thiserror::Error;
-use tokio::{net::TcpListener, time::sleep};
+use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::Args,
     body::ReplyBody,
     lifecycle::Lifecycle,
-    logging::chain,
-    policy::watch::client,
     proxy::{Gateway, Origin},
     server::{Handler, Peer, ServerLimits, serve},
 };
-
-/// How long the API server may be silent: longer than it leaves the watch of a certificate open.
-const READ_TIMEOUT: Duration = Duration::from_secs(75);
-
-/// How long to wait where no client can be built.
-const PAUSE: Duration = Duration::from_secs(5);
 
 /// Why there cannot be such a listener.
 #[derive(Debug, Error)]
@@ -45,22 +36,25 @@ pub enum InternalError {
 /// The operator's way in.
 #[derive(Clone)]
 pub struct Internal {
-    certificate: Arc<Reloading>,
     clients: Arc<dyn ClientCertVerifier>,
     tls: TlsAcceptor,
 }
 
 impl Internal {
-    /// What the arguments ask for, and where to listen.
+    /// What the arguments ask for, and where to listen. `certificate` is that of the Secret which they name.
     ///
     /// # Errors
     /// As [`Internal::new`].
-    pub fn from_args(args: &Args) -> Result<Option<(SocketAddr, Self)>, InternalError> {
-        let asked = args.internal_listen.zip(args.internal_secret.as_ref());
-        let Some(((address, secret), client)) = asked.zip(args.internal_client.as_ref()) else {
+    pub fn from_args(
+        args: &Args,
+        certificate: Option<Arc<Reloading>>,
+    ) -> Result<Option<(SocketAddr, Self)>, InternalError> {
+        let asked = args.internal_listen.zip(certificate);
+        let Some(((address, certificate), client)) = asked.zip(args.internal_client.as_ref())
+        else {
             return Ok(None);
         };
-        Ok(Some((address, Self::new(Reloading::new(secret), client)?)))
+        Ok(Some((address, Self::new(certificate, client)?)))
     }
 
     /// Serves with this certificate whoever shows one of this DNS name.
@@ -71,27 +65,9 @@ impl Internal {
         let clients = certificate.client_verifier_for(client)?;
         let config = server_config(&certificate, Some(Arc::clone(&clients)))?;
         Ok(Self {
-            certificate,
             clients,
             tls: TlsAcceptor::from(Arc::new(config)),
         })
-    }
-
-    /// Follows the certificate's Secret forever.
-    pub async fn follow(&self, namespace: &str) {
-        loop {
-            match client(READ_TIMEOUT) {
-                Ok(client) => {
-                    let never = CancellationToken::new();
-                    self.certificate.follow(client, namespace, never).await;
-                }
-                Err(error) => {
-                    let error = chain(&error);
-                    tracing::warn!(error, "the certificate cannot be watched yet");
-                }
-            }
-            sleep(PAUSE).await;
-        }
     }
 
     /// Serves until the lifecycle closes. Without a certificate no handshake succeeds.

@@ -34,6 +34,15 @@ impl Lifecycle {
         self.draining.is_cancelled()
     }
 
+    /// Waits for [`Self::drain`] to be called from now on. Who comes while it is draining comes for want of another
+    /// replica that the world knows, and is not sent away.
+    pub async fn draining_begins(&self) {
+        match self.is_draining() {
+            true => std::future::pending().await,
+            false => self.draining.cancelled().await,
+        }
+    }
+
     /// Whether [`Self::kill`] was called.
     #[must_use]
     pub fn is_killed(&self) -> bool {

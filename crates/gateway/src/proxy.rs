@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, Request, Response, StatusCode,
+    HeaderMap, Request, Response, StatusCode, Version,
     header::{CONNECTION, EXPECT},
     request::Parts,
 };
@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::{
     authn::{self, Denied, Permit},
     body::{ReplyBody, RequestBody},
+    cors::Cors,
     headers,
     ids::RequestIds,
     limits::{Limits, Turn},
@@ -24,7 +25,7 @@ use crate::{
     policy::Store,
     record::Outcome,
     respond::{self, Refusal},
-    route::{Route, ScorePath, route},
+    route::{self, Route, ScorePath, route},
     server::Handler,
     ticket::{Reporter, Ticket},
 };
@@ -38,10 +39,14 @@ pub struct Gateway {
     pub service: String,
     /// Who may call.
     pub policy: Arc<Store>,
+    /// From which pages.
+    pub cors: Cors,
     /// Whether the gateway is the only way in.
     pub gate: Arc<Gate>,
     /// How much at once, how large, how long.
     pub limits: Limits,
+    /// The largest header, in bytes, where it was not limited while it was read.
+    pub max_header: usize,
     /// The model.
     pub model: Model,
     /// Where accounts of requests go.
@@ -103,7 +108,10 @@ impl Gateway {
             self.handle_recorded(arrival, &head, incoming, only_way_in.and(route))
                 .await
         };
-        if self.reporter.lifecycle.is_draining() {
+        if head.version == Version::HTTP_2 {
+            // It has no such header: a connection ends by a message of its own.
+            response.headers_mut().remove(CONNECTION);
+        } else if self.reporter.lifecycle.is_draining() {
             response.headers_mut().insert(CONNECTION, respond::CLOSE);
         }
         response
@@ -154,17 +162,18 @@ impl Gateway {
             awaits_leave,
         );
         let deadline = arrival.at + self.limits.timeout;
-        let answer = match self
-            .admit(arrival, head, &body, &ids, route, &mut ticket)
-            .await
-        {
-            Ok(admitted) => {
-                match timeout_at(deadline, self.forward(admitted, head, body, &ids)).await {
-                    Ok(answer) => answer,
-                    Err(_elapsed) => Err(Refusal::TimedOut),
-                }
-            }
+        let answer = match self.check(head, &ids) {
             Err(refusal) => Err(refusal),
+            Ok(Some(own)) => Ok(Answer::Own(own)),
+            Ok(None) => match self.admit(arrival, head, &body, route, &mut ticket).await {
+                Ok(admitted) => {
+                    match timeout_at(deadline, self.forward(admitted, head, body, &ids)).await {
+                        Ok(answer) => answer,
+                        Err(_elapsed) => Err(Refusal::TimedOut),
+                    }
+                }
+                Err(refusal) => Err(refusal),
+            },
         };
         let mut response = match answer {
             Ok(Answer::Model(response, turn)) => {
@@ -183,7 +192,18 @@ impl Gateway {
             }
         };
         ids.write(response.headers_mut());
+        self.cors.allow(&head.headers, response.headers_mut());
         response
+    }
+
+    /// Whether a header is one. Answers a browser that only asks whether it may ask: it does so without a credential,
+    /// and the model is not to decide.
+    fn check(&self, head: &Parts, ids: &RequestIds) -> Result<Option<Response<Bytes>>, Refusal> {
+        headers::check_size(head, self.max_header)?;
+        headers::check(head.version, &head.uri, &head.headers)?;
+        ids.check()?;
+        let methods = route::methods(head.uri.path(), &self.score_path);
+        Ok(methods.and_then(|methods| self.cors.preflight(&head.method, &head.headers, methods)))
     }
 
     /// Decides on a request by its header alone, and waits for its turn.
@@ -192,12 +212,9 @@ impl Gateway {
         arrival: Arrival,
         head: &Parts,
         body: &RequestBody,
-        ids: &RequestIds,
         route: Result<Route, Refusal>,
         ticket: &mut Ticket,
     ) -> Result<Admitted, Refusal> {
-        headers::check(head.version, &head.headers)?;
-        ids.check()?;
         let route = route?;
         let permit = self.authenticate(arrival.origin, &head.headers, ticket)?;
         self.limits.check_announced(body)?;
@@ -258,6 +275,7 @@ impl Gateway {
         } = admitted;
         let mut to_model = head.headers.clone();
         headers::clean_request(&mut to_model);
+        headers::translate(head.version, &head.uri, &mut to_model);
         ids.write(&mut to_model);
         if let Some(subject) = permit.subject() {
             to_model.insert(authn::SUBJECT, subject.clone());

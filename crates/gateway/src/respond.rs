@@ -36,6 +36,8 @@ pub enum Refusal {
     BodyTooLarge,
     /// A request id is longer than allowed.
     IdTooLong,
+    /// The header is larger than allowed.
+    HeaderTooLarge,
     /// No turn came in time.
     QueueTimeout,
     /// No policy was ever loaded, or the model can be reached around the gateway.
@@ -108,6 +110,12 @@ impl Refusal {
                 S::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "RequestHeaderFieldsTooLarge",
                 "A request id may have at most 100 characters.",
+                Outcome::HeaderTooLarge,
+            ),
+            Self::HeaderTooLarge => (
+                S::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "RequestHeaderFieldsTooLarge",
+                "The header is larger than allowed.",
                 Outcome::HeaderTooLarge,
             ),
             Self::QueueTimeout => (
@@ -284,6 +292,7 @@ mod tests {
             ),
             (Refusal::BodyTooLarge, 413, None),
             (Refusal::IdTooLong, 431, None),
+            (Refusal::HeaderTooLarge, 431, None),
             (Refusal::ModelUnreachable, 502, None),
             (Refusal::ModelFailed, 502, None),
             (Refusal::QueueTimeout, 503, Some((RETRY_AFTER, "1"))),

@@ -28,24 +28,36 @@ pub enum Route {
 /// # Errors
 /// [`Refusal::NotFound`] for another path, [`Refusal::MethodNotAllowed`] for another method.
 pub fn route(method: &Method, path: &str, score_path: &ScorePath) -> Result<Route, Refusal> {
-    let (route, allow) = if path == score_path.as_str() {
-        (Route::Score, "POST, GET, OPTIONS")
-    } else if path == SWAGGER_PATH {
-        (Route::Swagger, "GET")
-    } else if path == "/" {
-        (Route::Health, "GET")
-    } else if method == Method::CONNECT {
-        // Its target is no path, so no path can be unknown.
-        return Err(Refusal::MethodNotAllowed {
-            allow: "POST, GET, OPTIONS",
+    let Some((route, allow)) = known(path, score_path) else {
+        // The target of CONNECT is no path, so no path can be unknown.
+        return Err(match *method {
+            Method::CONNECT => Refusal::MethodNotAllowed { allow: SCORE },
+            _ => Refusal::NotFound,
         });
-    } else {
-        return Err(Refusal::NotFound);
     };
     if allow.split(", ").any(|allowed| allowed == method.as_str()) {
         Ok(route)
     } else {
         Err(Refusal::MethodNotAllowed { allow })
+    }
+}
+
+/// The methods of a path, as a header lists them, if a page in a browser may ask for it with a credential.
+#[must_use]
+pub fn methods(path: &str, score_path: &ScorePath) -> Option<&'static str> {
+    let (route, methods) = known(path, score_path)?;
+    (route != Route::Health).then_some(methods)
+}
+
+const SCORE: &str = "POST, GET, OPTIONS";
+
+/// What is at a path, and its methods.
+fn known(path: &str, score_path: &ScorePath) -> Option<(Route, &'static str)> {
+    match path {
+        _ if path == score_path.as_str() => Some((Route::Score, SCORE)),
+        SWAGGER_PATH => Some((Route::Swagger, "GET")),
+        "/" => Some((Route::Health, "GET")),
+        _ => None,
     }
 }
 

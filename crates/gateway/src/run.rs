@@ -5,6 +5,7 @@ use std::{
     sync::Arc, time::Duration,
 };
 
+use atelier_pki::Reloading;
 use thiserror::Error;
 use tokio::{
     net::TcpListener,
@@ -16,6 +17,7 @@ use tokio::{
 use crate::{
     admin::Admin,
     args::Args,
+    cors::Cors,
     internal::{Internal, InternalError},
     lifecycle::Lifecycle,
     limits::Limits,
@@ -30,6 +32,7 @@ use crate::{
     record::{Identity, Records},
     server::{ServerLimits, serve},
     ticket::Reporter,
+    tls,
 };
 
 /// Exit code when the model can be reached around the gateway.
@@ -90,6 +93,9 @@ pub enum RunError {
     /// The operator's listener cannot be set up.
     #[error("cannot serve the operator")]
     Internal(#[from] InternalError),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] rustls::Error),
     /// A task that must outlive all others has ended.
     #[error("the task {0} ended, which it must not")]
     TaskEnded(String),
@@ -161,6 +167,33 @@ struct Parts {
     gate: Arc<Gate>,
     model: Model,
     reporter: Arc<Reporter>,
+    certificates: Certificates,
+}
+
+/// The certificates of the two listeners that have one. The same where they are of one Secret.
+struct Certificates {
+    public: Option<Arc<Reloading>>,
+    internal: Option<Arc<Reloading>>,
+}
+
+impl Certificates {
+    fn new(args: &Args) -> Self {
+        let internal = args.internal_secret.as_ref().map(Reloading::new);
+        let shared = args.tls_secret.is_some() && args.tls_secret == args.internal_secret;
+        let public = args.tls_dir.as_ref().map(|dir| match &internal {
+            Some(internal) if shared => Arc::clone(internal),
+            _ => Reloading::new(args.tls_secret.clone().unwrap_or(dir.display().to_string())),
+        });
+        Self { public, internal }
+    }
+
+    /// The Secrets that may be watched.
+    fn watched(&self, args: &Args) -> Vec<Arc<Reloading>> {
+        let public = args.tls_secret.as_ref().and(self.public.as_ref());
+        let internal = self.internal.as_ref();
+        let other = public.filter(|public| !internal.is_some_and(|one| Arc::ptr_eq(one, public)));
+        internal.into_iter().chain(other).cloned().collect()
+    }
 }
 
 impl Parts {
@@ -179,6 +212,7 @@ impl Parts {
             gate,
             model: Model::new(args.model)?,
             reporter: Arc::new(reporter),
+            certificates: Certificates::new(args),
         })
     }
 
@@ -186,7 +220,7 @@ impl Parts {
     async fn start(&self, args: &Args) -> Result<(JoinHandle<()>, JoinSet<()>), RunError> {
         let listener = bind(args.listen).await?;
         let admin_listener = bind(args.admin_listen).await?;
-        let internal = match Internal::from_args(args)? {
+        let internal = match Internal::from_args(args, self.certificates.internal.clone())? {
             Some((address, internal)) => Some((bind(address).await?, internal)),
             None => None,
         };
@@ -213,8 +247,25 @@ impl Parts {
             let store = Arc::clone(&self.policy);
             tasks.spawn(async move { watch(&target, &store).await });
         }
+        for certificate in self.certificates.watched(args) {
+            let namespace = args.namespace.clone();
+            tasks.spawn(async move { tls::watch(&namespace, &certificate).await });
+        }
+        let public_tls = match self.certificates.public.clone().zip(args.tls_dir.clone()) {
+            None => None,
+            Some((certificate, dir)) => {
+                let acceptor = tls::acceptor(&certificate).map_err(RunError::Tls)?;
+                tasks.spawn(async move {
+                    tls::follow(&dir, &certificate).await;
+                    // As above.
+                    pending().await
+                });
+                Some(acceptor)
+            }
+        };
         let admin = Admin {
             policy: Arc::clone(&self.policy),
+            certificate: self.certificates.public.clone(),
             gate: Arc::clone(&self.gate),
             lifecycle: self.reporter.lifecycle.clone(),
             model: self.model.clone(),
@@ -238,19 +289,17 @@ impl Parts {
             score_path: args.score_path.clone(),
             service: args.service.clone(),
             policy: Arc::clone(&self.policy),
+            cors: Cors::new(args.cors_origins.clone()),
             gate: Arc::clone(&self.gate),
             limits: Limits::new(args, Arc::clone(&self.metrics)),
+            max_header: limits.header_bytes,
             model: self.model.clone(),
             reporter: Arc::clone(&self.reporter),
         });
         let lifecycle = self.reporter.lifecycle.clone();
-        if let Some((_, internal)) = &internal {
-            let (internal, namespace) = (internal.clone(), args.namespace.clone());
-            tasks.spawn(async move { internal.follow(&namespace).await });
-        }
         let public = serve(
             listener,
-            None,
+            public_tls,
             limits,
             lifecycle.clone(),
             Arc::clone(&gateway),

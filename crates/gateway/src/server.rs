@@ -1,13 +1,11 @@
-//! Listening: accepts connections, speaks HTTP/1.1 on them, and lets them finish at the end.
+//! Listening: accepts connections, agrees on what is spoken on them, and lets them finish at the end.
 
-use std::{convert::Infallible, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use http::{Request, Response};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::body::Incoming;
 use rustls::pki_types::CertificateDer;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::{sleep, timeout},
@@ -15,10 +13,11 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
-use crate::{body::ReplyBody, lifecycle::Lifecycle};
-
-/// More header lines than this are refused, as are more bytes than configured.
-const MAX_HEADERS: usize = 100;
+use crate::{
+    body::ReplyBody,
+    connection::{Connection, H2, Protocols},
+    lifecycle::Lifecycle,
+};
 
 /// How long to wait when the system has no file descriptor left for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -54,6 +53,8 @@ pub trait Handler: Send + Sync + 'static {
 }
 
 /// Serves, over TLS if there is an acceptor, until the lifecycle closes and the last connection has ended.
+///
+/// HTTP/2 is spoken where it was agreed upon with TLS, and nowhere else.
 pub async fn serve<H: Handler>(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
@@ -61,13 +62,7 @@ pub async fn serve<H: Handler>(
     lifecycle: Lifecycle,
     handler: Arc<H>,
 ) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        .max_headers(MAX_HEADERS)
-        .max_header_size(limits.header_bytes)
-        // The header must fit with room for the body that follows it in the same read.
-        .max_buf_size(limits.header_bytes * 2);
+    let protocols = Protocols::new(limits);
     let free = Arc::new(Semaphore::new(
         limits.connections.get().min(Semaphore::MAX_PERMITS),
     ));
@@ -80,14 +75,23 @@ pub async fn serve<H: Handler>(
         let Some((stream, place)) = accepted else {
             continue;
         };
-        let (http, lifecycle, handler) = (http.clone(), lifecycle.clone(), Arc::clone(&handler));
-        let tls = tls.clone();
+        let (protocols, lifecycle) = (protocols.clone(), lifecycle.clone());
+        let (handler, tls) = (Arc::clone(&handler), tls.clone());
         connections.spawn(async move {
             // Without it small answers wait for the client's acknowledgement. Fails only on a dead socket.
             let _ = stream.set_nodelay(true);
             match tls {
-                None => connection(&http, stream, None, &lifecycle, handler).await,
-                Some(tls) => secured(&http, &tls, stream, &lifecycle, handler).await,
+                None => {
+                    let connection = Connection {
+                        protocols: &protocols,
+                        stream,
+                        peer: None,
+                        lifecycle: &lifecycle,
+                        handler,
+                    };
+                    connection.http1().await;
+                }
+                Some(tls) => secured(&protocols, &tls, stream, &lifecycle, handler).await,
             }
             drop(place);
         });
@@ -113,7 +117,7 @@ async fn accept(
 }
 
 async fn secured<H: Handler>(
-    http: &http1::Builder,
+    protocols: &Protocols,
     tls: &TlsAcceptor,
     stream: TcpStream,
     lifecycle: &Lifecycle,
@@ -125,46 +129,27 @@ async fn secured<H: Handler>(
     };
     match shaken {
         Ok(Ok(stream)) => {
-            let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
-            let shown = shown.iter().cloned().map(CertificateDer::into_owned);
-            let peer = Peer(shown.collect());
-            connection(http, stream, Some(peer), lifecycle, handler).await;
+            let session = stream.get_ref().1;
+            let is_http2 = session.alpn_protocol() == Some(H2);
+            // Only who was asked for certificates has shown any.
+            let shown = session.peer_certificates();
+            let peer = shown.map(|shown| {
+                let shown = shown.iter().cloned().map(CertificateDer::into_owned);
+                Peer(shown.collect())
+            });
+            let connection = Connection {
+                protocols,
+                stream,
+                peer,
+                lifecycle,
+                handler,
+            };
+            match is_http2 {
+                true => connection.http2().await,
+                false => connection.http1().await,
+            }
         }
         Ok(Err(error)) => tracing::debug!(%error, "a client was not let in"),
         Err(_elapsed) => tracing::debug!("a client took too long over the handshake"),
-    }
-}
-
-async fn connection<H: Handler>(
-    http: &http1::Builder,
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    peer: Option<Peer>,
-    lifecycle: &Lifecycle,
-    handler: Arc<H>,
-) {
-    let service = {
-        let handler = Arc::clone(&handler);
-        service_fn(move |mut request: Request<Incoming>| {
-            let handler = Arc::clone(&handler);
-            if let Some(peer) = &peer {
-                request.extensions_mut().insert(peer.clone());
-            }
-            async move { Ok::<_, Infallible>(handler.handle(request).await) }
-        })
-    };
-    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = lifecycle.killed() => return,
-        () = lifecycle.closing() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = lifecycle.killed() => return,
-            }
-        }
-    };
-    if let Err(error) = ended {
-        handler.failed(&error);
     }
 }

@@ -3,6 +3,8 @@
 
 #[path = "gateway/contract.rs"]
 mod contract;
+#[path = "gateway/cors.rs"]
+mod cors;
 #[path = "gateway/exposure.rs"]
 mod exposure;
 #[path = "gateway/faults.rs"]
@@ -29,5 +31,9 @@ mod records;
 mod shutdown;
 #[path = "gateway/streaming.rs"]
 mod streaming;
+#[path = "gateway/tls.rs"]
+mod tls;
+#[path = "gateway/tls_client.rs"]
+mod tls_client;
 #[path = "gateway/tokens.rs"]
 mod tokens;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -52,6 +53,12 @@ impl Note {
     #[must_use]
     pub fn read(document: &[u8]) -> Option<Self> {
         serde_json::from_slice(document).ok()
+    }
+
+    /// Until when the certificate is good.
+    #[must_use]
+    pub fn expires(&self) -> Timestamp {
+        self.life.not_after
     }
 
     /// How it is written.

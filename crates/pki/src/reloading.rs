@@ -4,8 +4,8 @@ mod named;
 mod traits;
 
 use std::fmt::{self, Debug, Formatter};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use futures::StreamExt as _;
@@ -31,6 +31,8 @@ pub struct Reloading {
     secret: String,
     loaded: ArcSwapOption<Loaded>,
     generation: AtomicU64,
+    /// Whether the Secret itself was ever seen. Held while something is taken over.
+    watched: Mutex<bool>,
     ready: watch::Sender<bool>,
 }
 
@@ -60,6 +62,7 @@ impl Reloading {
             secret: secret.into(),
             loaded: ArcSwapOption::empty(),
             generation: AtomicU64::new(0),
+            watched: Mutex::new(false),
             ready: watch::Sender::new(false),
         })
     }
@@ -72,7 +75,11 @@ impl Reloading {
         while let Some(secret) = changes.next().await {
             let name = &self.secret;
             match secret {
-                Some(secret) => self.offer(&secret),
+                Some(secret) => {
+                    let mut watched = self.lock();
+                    *watched = true;
+                    self.take_over(&secret);
+                }
                 None if self.is_ready() => {
                     warn!(name, "the Secret is gone; what was in it is used on");
                 }
@@ -81,9 +88,32 @@ impl Reloading {
         }
     }
 
+    /// Whether [`Self::follow`] has ever seen the Secret.
+    pub fn is_watched(&self) -> bool {
+        *self.lock()
+    }
+
     /// Takes a Secret over if it is usable, and else keeps what there is. `ca.crt` may be absent: then nobody is
     /// trusted.
     pub fn offer(&self, secret: &Secret) {
+        let _one_at_a_time = self.lock();
+        self.take_over(secret);
+    }
+
+    /// The same with a copy of the Secret, which may lag behind: once [`Self::follow`] has seen the Secret itself, no
+    /// copy is taken over any more.
+    pub fn offer_copy(&self, secret: &Secret) {
+        let watched = self.lock();
+        if !*watched {
+            self.take_over(secret);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_over(&self, secret: &Secret) {
         let raw = [CERTIFICATE, KEY, BUNDLE].map(|key| entry(secret, key).map(<[u8]>::to_vec));
         if self.loaded.load().as_ref().is_some_and(|l| l.raw == raw) {
             return;
@@ -160,7 +190,8 @@ fn load(raw: [Option<Vec<u8>>; 3]) -> Result<Loaded, Error> {
     let certificate = certificate.as_deref().ok_or(Error::Missing(CERTIFICATE))?;
     let key = key.as_deref().ok_or(Error::Missing(KEY))?;
     let pair = Arc::new(verify::pair(certificate, key)?);
-    let trust = match bundle.as_deref() {
+    // cert-manager leaves it empty where an issuer has no authority to tell.
+    let trust = match bundle.as_deref().filter(|bundle| !bundle.is_empty()) {
         None => None,
         Some(bundle) => {
             let roots = verify::roots(bundle)?;

@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Resources;
+use super::{Resources, SecretRef};
 
 /// A model that answers scoring requests. The gateway in each of its pods is the only way to it.
 #[derive(CustomResource, Serialize, Deserialize, Clone, Debug, PartialEq, KubeSchema)]
@@ -32,6 +32,8 @@ use super::Resources;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Class", type_ = "string", json_path = ".spec.class", priority = 1),
     printcolumn(name = "Key-age", type_ = "date", json_path = ".status.keys.primary.createdAt", priority = 1),
+    printcolumn(name = "TLS", type_ = "string", json_path = ".status.tls.mode", priority = 1),
+    printcolumn(name = "TLS-expires", type_ = "string", json_path = ".status.tls.expiresAt", priority = 1),
     validation = Rule::new("self.metadata.name.size() >= 3 && self.metadata.name.size() <= 32 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
         .message("a web service's name has 3 to 32 characters, begins with a letter and holds only a-z, 0-9 and -")
 )]
@@ -72,9 +74,18 @@ pub struct WebServiceSpec {
     /// Who may call.
     #[serde(default)]
     pub auth: Auth,
+    /// How connections to it are encrypted.
+    #[serde(default)]
+    pub tls: Tls,
     /// What a replica takes on.
     #[serde(default)]
     pub limits: Limits,
+    /// Origins whose pages may call from a browser, as `https://app.example.com`; `*` for all. Without any, browsers let
+    /// no page read an answer, unless the model itself allows it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256), regex(pattern = r"^(\*|https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?)$")))]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub cors: Vec<String>,
 }
 
 fn model_port() -> i32 {
@@ -190,6 +201,40 @@ pub struct Revoked {
     pub tokens: Vec<String>,
 }
 
+/// How connections to a service are encrypted: TLS 1.2 and 1.3, HTTP/1.1 and HTTP/2.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.secretRef) == (has(self.mode) && self.mode == 'Secret')")
+        .message("tls.secretRef and tls.mode Secret go together: the one names the certificate that the other asks for"),
+    validation = Rule::new("!has(self.hostname) || has(self.secretRef)")
+        .message("tls.hostname goes with a certificate for it, in tls.secretRef: the installation's own authority vouches for names of the cluster only")
+)]
+pub struct Tls {
+    /// `Generated`: by a certificate of the installation's own authority, which is renewed by itself. `Secret`: by one
+    /// that you bring, or cert-manager makes. `Disabled`: not at all; keys and tokens then cross the network in the
+    /// clear. Absent: `Generated`, where the installation signs certificates, and else `Disabled`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<TlsMode>,
+    /// The Secret, of type `kubernetes.io/tls`, with `tls.crt` and `tls.key`. A new certificate in it is taken over
+    /// without a restart; one that cannot be served is refused, and the one before is served on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretRef>,
+    /// The name by which clients outside call the service. The certificate has to be for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"))]
+    pub hostname: Option<String>,
+}
+
+/// By what connections are encrypted.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[allow(missing_docs)]
+pub enum TlsMode {
+    Generated,
+    Secret,
+    Disabled,
+}
+
 /// How callers prove who they are.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 #[allow(missing_docs)]
@@ -289,9 +334,16 @@ pub struct WebServiceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub scoring_uri: Option<String>,
+    /// Where its description is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub swagger_uri: Option<String>,
     /// The mode in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<AuthMode>,
+    /// How connections are encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsStatus>,
     /// The two keys, without their values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<KeysStatus>,
@@ -312,7 +364,7 @@ pub struct WebServiceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub selector: Option<String>,
-    /// `Ready`, `Available`, and `Reconciling` or `Stalled` while true.
+    /// `Ready`, `Available`, `TransportEncrypted`, and `Reconciling` or `Stalled` while true.
     #[serde(default)]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,
@@ -330,6 +382,22 @@ pub enum ServiceState {
     Unhealthy,
     Failed,
     Unschedulable,
+}
+
+/// How connections are encrypted.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TlsStatus {
+    /// The mode in force.
+    pub mode: TlsMode,
+    /// Until when the certificate is good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// Whom to trust, PEM: the installation's own authorities, where one of them has signed the certificate. More than
+    /// one while one follows the other; take it anew now and then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 65_536))]
+    pub ca_bundle: Option<String>,
 }
 
 /// The two keys, without their values.

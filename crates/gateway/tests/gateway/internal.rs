@@ -8,6 +8,7 @@ use std::{
 
 use atelier_gateway::{
     args,
+    cors::Cors,
     internal::Internal,
     lifecycle::Lifecycle,
     limits::Limits,
@@ -90,6 +91,8 @@ impl Inner {
             service: args.service.clone(),
             // It has loaded none: the operator's word is not a matter of policy.
             policy: Arc::new(Store::new(metrics.clone())),
+            cors: Cors::default(),
+            max_header: 32 * 1024,
             gate,
             limits: Limits::new(&args, metrics),
             model: Model::new(args.model).expect("an address"),
