@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import tempfile
@@ -105,46 +106,20 @@ def tool(bench, *line, stream="stdout"):
     return json.loads(getattr(done, stream).strip().splitlines()[-1])
 
 
+def said(*line):
+    """The first line of what a program says of itself."""
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    return (done.stdout + done.stderr).strip().splitlines()[0]
+
+
 def versions(args):
-    first = lambda *line: subprocess.run(line, capture_output=True, text=True).stdout.strip().splitlines()[0]
-    cpu = next(l.split(": ")[1] for l in Path("/proc/cpuinfo").read_text().splitlines() if l.startswith("model name"))
-    nginx = subprocess.run(["nginx", "-v"], capture_output=True, text=True).stderr.strip()
+    cpu = said("grep", "-m1", "model name", "/proc/cpuinfo").split(": ")[1]
+    envoy = said(args.envoy, "--version").split("/")[1]
     return [
-        f"{cpu}, {platform.release()}", nginx, first("haproxy", "-v"),
-        "Envoy " + subprocess.run([args.envoy, "--version"], capture_output=True, text=True).stdout.split("/")[1],
-        first(args.gateway, "--version") + " at " + first("git", "rev-parse", "--short", "HEAD"),
+        f"{cpu}, {os.cpu_count()} cores, Linux {platform.release()}",
+        f"{said('nginx', '-v')}; {said('haproxy', '-v')}; Envoy {envoy}",
+        f"{said(args.gateway, '--version')} at {said('git', 'rev-parse', '--short', 'HEAD')}",
     ]
-
-
-def write(path, args, results, memories, parts, requests, notes):
-    text = ["# Report of one run\n", *(f"- {line}" for line in versions(args)), *(f"- {line}" for line in notes), ""]
-    summary = []
-    for case, result in results:
-        rival, ratio = report.best_rival(result["full"], "cpu_us")
-        summary.append([case.title, f"{median(o['cpu_us'] for o in result['full']['gateway']):.2f}", rival,
-                        f"{median(o['cpu_us'] for o in result['full'][rival]):.2f}", report.spread(ratio)])
-    text.append(report.table(["case", "gateway, CPU-µs", "best rival", "its CPU-µs", "gateway by it"], summary))
-    for case, result in results:
-        text.append(report.comparison(case.title, result["full"], "cpu_us", unit="CPU-µs a request"))
-        rows = []
-        for name, rounds in result["full"].items():
-            row = [name, report.spread([o["rps"] / 1000 for o in rounds], 1), report.spread([100 * o["busy"] for o in rounds], 0)]
-            for kind in ("single", "half"):
-                for figure in ("p50", "p99"):
-                    values = [o[figure] for o in result[kind][name]]
-                    row.append(report.spread(values, 0) if values else "")
-            rows.append(row)
-        text.append(report.table(
-            ["", "1000 requests/s", "% of its core", "p50 alone, µs", "p99 alone", "p50 half load", "p99 half load"], rows))
-    rows = [[name, *(f"{steps[step][kind] / 1024:.1f}" for step in steps for kind in ("rss", "pss", "own"))]
-            for name, steps in memories.items()]
-    heads = ["MiB"] + [f"{step}: {kind}" for step in ("none", "10,000 new", "10,000 used once") for kind in ("resident", "PSS", "own")]
-    text.append("### Memory\n\n" + report.table(heads, rows))
-    rows = [[name, f"{row['us']:.2f}", f"{row['allocations']:.1f}"] for name, row in parts.items()]
-    text.append("### The checks alone\n\n" + report.table(["check", "µs", "allocations"], rows))
-    rows = [[name, f"{row['allocations']:.1f}", f"{row['reallocations']:.1f}", f"{row['bytes']:.0f}"] for name, row in requests.items()]
-    text.append("### Allocations of whole requests\n\n" + report.table(["request", "allocations", "reallocations", "bytes"], rows))
-    path.write_text("\n".join(text))
 
 
 def main():
@@ -181,7 +156,10 @@ def main():
     figures = {case.name: result for case, result in results}
     raw = {"cases": figures, "memory": memories, "parts": parts, "requests": requests}
     (OUT / "figures.json").write_text(json.dumps(raw, indent=1))
-    write(OUT / "report.md", args, results, memories, parts, requests, notes)
+    text = ["# Report of one run\n", *(f"- {line}" for line in versions(args) + notes), "", report.summary(results)]
+    text += [report.by_case(case, result) for case, result in results]
+    text += [report.memory(memories), report.alone(parts, requests)]
+    (OUT / "report.md").write_text("\n".join(text))
     say(f"{OUT / 'report.md'}")
 
 

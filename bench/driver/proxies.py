@@ -31,9 +31,8 @@ class Running:
     def __init__(self, name, line, folder, core, port, out=None):
         self.name, self.port = name, port
         self.err = open(folder / f"{name}.err", "wb")
-        self.process = subprocess.Popen(
-            ["taskset", "-c", str(core), *map(str, line)], stdin=subprocess.DEVNULL, stdout=out or self.err, stderr=self.err
-        )
+        pinned = ["taskset", "-c", str(core), *map(str, line)]
+        self.process = subprocess.Popen(pinned, stdin=subprocess.DEVNULL, stdout=out or self.err, stderr=self.err)
         self.pid = self.process.pid
 
     def stop(self):
@@ -133,8 +132,8 @@ class Bench:
         values = self._values("envoy", work)
         values["JWKS"] = json.dumps((self.folder / "jwks.json").read_text())
         self._fill("envoy.yaml", "envoy.yaml", values)
-        line = [self.envoy, "-c", self.folder / "envoy.yaml", "--concurrency", "1", "--disable-hot-restart", "-l", "warn"]
-        return self._start("envoy", line, PROXY_CORE, PORTS["envoy"])
+        line = [self.envoy, "-c", self.folder / "envoy.yaml", "--concurrency", "1", "--disable-hot-restart"]
+        return self._start("envoy", [*line, "-l", "warn"], PROXY_CORE, PORTS["envoy"])
 
     def _gateway(self, work):
         policies = self.folder / f"policy-{work.auth}"
