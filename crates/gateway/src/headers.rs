@@ -1,5 +1,7 @@
 //! What of a message's header may pass, in both directions. Pure.
 
+use std::borrow::Cow;
+
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri, Version,
     header::{
@@ -15,7 +17,7 @@ use crate::{authn::API_KEY, respond::Refusal};
 const OURS: &str = "x-atelier-";
 
 /// Says which headers belong to one connection only, or describe how a body is framed on it.
-const HOP_BY_HOP: [HeaderName; 10] = [
+static HOP_BY_HOP: [HeaderName; 10] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -96,13 +98,17 @@ pub fn check(version: Version, target: &Uri, headers: &HeaderMap) -> Result<(), 
 /// Removes from a request what the model must not see: credentials, everything that claims to
 /// come from the gateway, and what concerned only the client's connection.
 pub fn clean_request(headers: &mut HeaderMap) {
-    remove_hop_by_hop(headers);
-    headers.remove(EXPECT);
-    headers.remove("http2-settings");
-    remove_matching(headers, |name| {
+    remove_hop_by_hop(headers, |name| {
         // Many servers hand headers on as variables, where `-` and `_` are the same.
-        let dashed = name.as_str().replace('_', "-");
-        dashed.starts_with(OURS) || dashed == AUTHORIZATION.as_str() || dashed == API_KEY.as_str()
+        let dashed = match name.as_str() {
+            name if name.contains('_') => Cow::Owned(name.replace('_', "-")),
+            name => Cow::Borrowed(name),
+        };
+        dashed.starts_with(OURS)
+            || dashed == AUTHORIZATION.as_str()
+            || dashed == API_KEY.as_str()
+            || *name == EXPECT
+            || *name == "http2-settings"
     });
 }
 
@@ -128,10 +134,11 @@ pub fn translate(version: Version, target: &Uri, headers: &mut HeaderMap) {
 
 /// Removes from a response what concerned only the model's connection.
 pub fn clean_response(headers: &mut HeaderMap) {
-    remove_hop_by_hop(headers);
+    remove_hop_by_hop(headers, |_| false);
 }
 
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
+/// Removes what belongs to one connection only, and what is `doomed` besides.
+fn remove_hop_by_hop(headers: &mut HeaderMap, doomed: impl Fn(&HeaderName) -> bool) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
@@ -140,15 +147,9 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
         // A peer may not take away what makes the message a message.
         .filter(|name| *name != HOST)
         .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
-    }
-}
-
-fn remove_matching(headers: &mut HeaderMap, doomed: impl Fn(&HeaderName) -> bool) {
     let names: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| doomed(name))
+        .filter(|name| HOP_BY_HOP.contains(name) || named.contains(name) || doomed(name))
         .cloned()
         .collect();
     for name in names {
