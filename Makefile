@@ -31,6 +31,10 @@ test-all: test ## What takes longer too: the test clusters and images test thems
 chaos: build ## Everything that tries to knock the operator over, an hour and a half: make chaos [SEED=7] [MINUTES=10 | SHARE=1/3]
 	@tests/chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SHARE),--share $(SHARE))
 
+.PHONY: fuzz
+fuzz: ## What comes from outside, made up at random, for as long as you like: make fuzz MINUTES=60
+	@ATELIER_FUZZ_MINUTES=$(or $(MINUTES),10) cargo test --workspace --test fuzz -- --ignored --nocapture
+
 .PHONY: mutants
 mutants: build ## The operator broken on purpose: the above has to find it
 	@tests/mutants

@@ -79,7 +79,7 @@ show_runs() {
 score() {
   local auth=()
   if [[ -n ${1:-} ]]; then auth=(-H "Authorization: Bearer $1"); fi
-  curl -s -m 20 -o "$answer" -w '%{http_code}' "${auth[@]}" -H 'Content-Type: application/json' \
+  curl -s -m 20 -o "$answer" -w '%{http_code}' "${way[@]}" "${auth[@]}" -H 'Content-Type: application/json' \
     --data @examples/score.json "$url"
 }
 
@@ -93,29 +93,37 @@ expect() {
 
 key() { k get secret digits-keys -o "jsonpath={.data.$1}" | base64 -d; }
 
-# Sets `url` to a way to the service that kubectl makes, whatever the cluster's network is.
+# Sets `port` to a way to the service that kubectl makes, whatever the cluster's network is.
 forward_port() {
   local log
   log=$(mktemp)
-  k port-forward service/digits :80 >"$log" 2>&1 &
+  k port-forward service/digits :443 >"$log" 2>&1 &
   forward=$!
-  trap 'kill "$forward"; rm -f "$answer"' EXIT
+  trap 'kill "$forward"; rm -f "$answer" "$authorities"' EXIT
   until_true 20 "a way to the service" grep -q '^Forwarding from 127' "$log"
-  url=http://127.0.0.1:$(sed -nE 's/^Forwarding from 127\.0\.0\.1:([0-9]+).*/\1/p' "$log")/score
+  port=$(sed -nE 's/^Forwarding from 127\.0\.0\.1:([0-9]+).*/\1/p' "$log")
   rm -f "$log"
 }
 
 show_scoring() {
   until_true 60 "the service is Ready" k wait --for=condition=Ready webservice/digits --timeout=1s
   k get webservice digits -o wide
-  answer=$(mktemp)
-  trap 'rm -f "$answer"' EXIT
+  answer=$(mktemp) authorities=$(mktemp)
+  trap 'rm -f "$answer" "$authorities"' EXIT
+  # Whom to trust, and under which name it is known.
+  k get webservice digits -o jsonpath='{.status.tls.caBundle}' >"$authorities"
+  url=$(k get webservice digits -o jsonpath='{.status.scoringUri}')
+  local host port address
+  host=$(cut -d / -f 3 <<<"$url") port=443
   if [[ $own == yes ]]; then
     # The network of our own cluster can be reached from here.
-    url=http://$(k get service digits -o jsonpath='{.spec.clusterIP}')/score
+    address=$(k get service digits -o jsonpath='{.spec.clusterIP}')
   else
+    address=127.0.0.1
     forward_port
   fi
+  way=(--cacert "$authorities" --connect-to "$host:443:$address:$port")
+  say "   POST $url, over TLS"
   local old secondary
   old=$(key primary) secondary=$(key secondary)
   expect 401 "no key"
@@ -126,7 +134,7 @@ show_scoring() {
   local begun took
   begun=$(millis)
   until_true 5 "the old key stops working" bash -c \
-    "[[ \$(curl -s -m 5 -o /dev/null -w '%{http_code}' -H 'x-api-key: $old' --data @examples/score.json $url) == 401 ]]"
+    "[[ \$(curl -s -m 5 -o /dev/null -w '%{http_code}' ${way[*]} -H 'x-api-key: $old' --data @examples/score.json $url) == 401 ]]"
   took=$(($(millis) - begun))
   say "   the primary key was made anew; the old one was refused after $took ms"
   expect 401 "the old primary key" "$old"

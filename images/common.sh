@@ -19,10 +19,10 @@ need() {
     die "please install: ${missing[*]} (Debian package names)"
   fi
   say "installing ${missing[*]}"
-  local install=(env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends)
+  local install=(env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=5 install -qq -y --no-install-recommends)
   # Package lists may be absent or stale; refresh them only when they are.
   "${install[@]}" "${missing[@]}" >/dev/null 2>&1 ||
-    { apt-get update -qq && "${install[@]}" "${missing[@]}" >/dev/null; } ||
+    { apt-get -o Acquire::Retries=5 update -qq && "${install[@]}" "${missing[@]}" >/dev/null; } ||
     die "cannot install: ${missing[*]}"
 }
 

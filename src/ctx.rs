@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use crate::compute_target::Board;
 use crate::kit::access::Access;
 use crate::kit::apply::Applier;
+use crate::kit::brought::BroughtSecrets;
 use crate::kit::children::Children;
 use crate::kit::contest::Contests;
 use crate::kit::events::Events;
@@ -23,6 +24,7 @@ use crate::kit::triggers::Triggers;
 use crate::kit::watch::Watches;
 use crate::leader::Claim;
 use crate::region::Regions;
+use crate::web_service::transport::Held;
 use crate::workspace::storage::Probes;
 
 /// What the installation decides.
@@ -92,6 +94,8 @@ pub struct Ctx {
     pub clock: fn() -> Timestamp,
     /// Signs the certificates of gateways, where they have any.
     pub issuer: Option<Arc<Issuer>>,
+    /// Certificates that services name and others keep.
+    pub certificates: Arc<BroughtSecrets<Held>>,
     /// What is known of the workspaces' storages.
     pub probes: Probes,
     /// Tells that a workspace is gone.

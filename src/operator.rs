@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use atelier_api::{ComputeTarget, RoleAssignment, Run, WebService, Workspace};
+use atelier_pki::Inspected;
 use futures::StreamExt as _;
 use futures::channel::mpsc::unbounded;
 use jiff::Timestamp;
@@ -25,6 +26,7 @@ use crate::args::OperatorArgs;
 use crate::compute_target::{self, Board};
 use crate::ctx::{Ctx, Settings, Stores};
 use crate::kit::access::Access;
+use crate::kit::brought::BroughtSecrets;
 use crate::kit::child::ChildKind;
 use crate::kit::children::Children;
 use crate::kit::contest::Contests;
@@ -119,6 +121,12 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
             workspace::manager_binding_name(),
         ),
         events: Events::new(client.clone(), me, children.clone()),
+        certificates: BroughtSecrets::new(
+            client.clone(),
+            triggers.clone(),
+            "WebService",
+            |secret| Inspected::of(secret).map_err(|error| error.to_string()),
+        ),
         regions,
         access: Access::default(),
         client,
@@ -235,6 +243,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     );
     controllers.spawn(workspace::sweep::run(ctx.clone(), stop.clone()));
     controllers.spawn(workspace::storage::sweep(ctx.clone(), stop.clone()));
+    controllers.spawn(web_service::sweep(ctx.clone(), stop.clone()));
     controllers.spawn(region::run(ctx.clone(), stop.clone()));
 
     // Leadership waits until every view is filled, so that no decision rests on an empty one.

@@ -5,6 +5,8 @@
 
 #[path = "actions/credentials.rs"]
 mod credentials;
+#[path = "actions/endurance.rs"]
+mod endurance;
 #[path = "actions/identity.rs"]
 mod identity;
 #[path = "actions/keys.rs"]
@@ -23,5 +25,7 @@ mod score;
 mod storage;
 #[path = "actions/team.rs"]
 mod team;
+#[path = "actions/tls.rs"]
+mod tls;
 #[path = "actions/tokens.rs"]
 mod tokens;

@@ -13,6 +13,7 @@ use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::keys::{KeysShape, PublicKeys};
+use super::transport::Transport;
 use crate::kit::Error;
 use crate::kit::child::{ChildKind, Desired};
 use crate::kit::children::SecretView;
@@ -22,8 +23,39 @@ use crate::kit::secrets;
 
 pub use deployment::{GATEWAY, MODEL, deployment};
 
-/// Port of the Service.
-const SERVICE_PORT: i32 = 80;
+/// The public port: how it is called in the pods and in the Service, where it is there, and the scheme of its URL.
+struct Public {
+    name: &'static str,
+    port: i32,
+}
+
+const HTTP: Public = Public {
+    name: "http",
+    port: 80,
+};
+const HTTPS: Public = Public {
+    name: "https",
+    port: 443,
+};
+
+/// A pod's port has the name of what is spoken there: while the spec changes from one to the other, each Service port
+/// leads to the pods that speak it.
+fn public(transport: Transport) -> Public {
+    match transport {
+        Transport::Plain => HTTP,
+        Transport::Generated | Transport::Secret(_) => HTTPS,
+    }
+}
+
+/// Where a service is reached: scheme and host, without a path. Ports are those that URLs imply.
+pub fn origin(parent: &Parent, transport: Transport, hostname: Option<&str>) -> String {
+    let scheme = public(transport).name;
+    match hostname {
+        Some(hostname) => format!("{scheme}://{hostname}"),
+        None => format!("{scheme}://{}.{}.svc", parent.name, parent.namespace),
+    }
+}
+
 /// Port on which the gateway takes requests.
 const GATEWAY_PORT: i32 = 8080;
 /// Port on which the gateway answers the kubelet and scrapers.
@@ -165,7 +197,7 @@ pub fn gateway_secret(
 }
 
 /// The Service in front of the gateways. `internal` says whether they have a listener for the operator.
-pub fn service(parent: &Parent, internal: bool) -> Result<Desired, Error> {
+pub fn service(parent: &Parent, transport: Transport, internal: bool) -> Result<Desired, Error> {
     let port = |name: &str, port| ServicePort {
         name: Some(name.into()),
         port,
@@ -174,7 +206,8 @@ pub fn service(parent: &Parent, internal: bool) -> Result<Desired, Error> {
         ..ServicePort::default()
     };
     let internal = internal.then(|| port("internal", INTERNAL_PORT));
-    let public = [port("http", SERVICE_PORT)];
+    let public = public(transport);
+    let public = [port(public.name, public.port)];
     let service = Service {
         metadata: parent.child(&parent.name),
         spec: Some(ServiceSpec {

@@ -1,14 +1,15 @@
 //! WebService: a model behind the gateway, and the keys that open it.
 //!
 //! The order of writing is the order of need: the gateway's identity and its right to its one Secret, the keys, the
-//! gateway's Secret, the Service, and the Deployment, whose pods need all of it. What they do without comes last: the
-//! certificate by which the operator knows them.
+//! gateway's Secret, the certificate by which the operator and callers know them, the Service, and the Deployment, whose
+//! pods need all of it.
 
 mod build;
 pub mod keys;
 pub mod keystore;
 mod status;
 pub mod tokens;
+pub mod transport;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,9 @@ use atelier_api::gateway_policy::GatewayPolicy;
 use atelier_api::v1alpha1::{AuthMode, Class};
 use atelier_api::{WebService, Workspace};
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Resource as _, ResourceExt as _};
+use tokio_util::sync::CancellationToken;
 
 use crate::ctx::Ctx;
 use crate::kit::child::{ChildKey, ChildKind};
@@ -32,10 +35,13 @@ pub use build::{
     tokens_secret_name,
 };
 use status::{Known, Progress, Seen};
+use transport::{Standing, Transport, transport};
 
 const MANAGER: &str = "atelier-webservice";
 /// How often a foreign object in the way is looked at: no watch tells of it.
 const RARELY: Duration = Duration::from_secs(30);
+/// How long to trust what only time changes.
+const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 
 /// Makes what a service consists of, and says in its status how it is.
 pub async fn reconcile(service: Arc<WebService>, ctx: Arc<Ctx>) -> Result<Action, Error> {
@@ -57,7 +63,9 @@ pub async fn reconcile(service: Arc<WebService>, ctx: Arc<Ctx>) -> Result<Action
     let uid = service.metadata.uid.as_deref().unwrap_or_default();
     let contested = ctx.contests.of(uid, now);
     let seen = observe(service, &ctx);
-    let after = status::status(service, &progress, &seen, contested.as_ref(), now);
+    let transport = transport(&service.spec.tls, ctx.issuer.is_some());
+    let contested_now = contested.as_ref();
+    let after = status::status(service, transport, &progress, &seen, contested_now, now);
     let written = kit::status::write(
         &ctx.client,
         &ctx.claim,
@@ -101,6 +109,7 @@ async fn make(
         Parent::of(service, &workspace.name_any()).ok_or(Error::Unnamed(ChildKind::Deployment))?;
     let applier = ctx.applier(MANAGER);
     let internal = ctx.settings.gateway_client.is_some();
+    let transport = transport(&service.spec.tls, ctx.issuer.is_some());
     let mut contested = None;
     let mut unless_contested = |error: Error| match error {
         Error::Contested(_) => {
@@ -137,15 +146,6 @@ async fn make(
         // Without keys there is nothing to tell the gateways.
         Err(error) => unless_contested(error)?,
     }
-    let deployment = build::deployment(service, &parent, &ctx.settings, &identity)?;
-    let front = build::service(&parent, internal)?;
-    for child in [front, deployment] {
-        applier
-            .apply(&child)
-            .await
-            .map(drop)
-            .or_else(&mut unless_contested)?;
-    }
     if let Some(issuer) = &ctx.issuer {
         let leaf = build::certificate(&parent);
         match certificate::ensure(&parent, &leaf, issuer, &applier).await {
@@ -153,7 +153,65 @@ async fn make(
             Err(error) => unless_contested(error)?,
         }
     }
+    let (tls, after) = encryption(service, &parent, transport, ctx);
+    known.tls = tls;
+    next = next.into_iter().chain(after).min();
+    let deployment = build::deployment(service, &parent, transport, &ctx.settings, &identity)?;
+    let front = build::service(&parent, transport, internal)?;
+    for child in [front, deployment] {
+        applier
+            .apply(&child)
+            .await
+            .map(drop)
+            .or_else(&mut unless_contested)?;
+    }
     contested.map_or(Ok((known, next)), Err)
+}
+
+/// How the connections to a service are encrypted, and when time alone changes that. Nothing while it is not known.
+fn encryption(
+    service: &WebService,
+    parent: &Parent,
+    transport: Transport,
+    ctx: &Ctx,
+) -> (Option<Standing>, Option<Duration>) {
+    let (tls, now) = (&service.spec.tls, (ctx.clock)());
+    let Transport::Secret(name) = transport else {
+        ctx.certificates.let_go(&parent.namespace, &parent.name);
+        let standing = match transport {
+            Transport::Plain => transport::plain(tls),
+            _ => {
+                let leaf = build::certificate(parent);
+                let expires = certificate::expires(parent, &leaf, &ctx.children);
+                let bundle = ctx.issuer.as_ref().and_then(|issuer| issuer.bundle());
+                transport::generated(ctx.issuer.is_some(), expires, bundle)
+            }
+        };
+        return (Some(standing), None);
+    };
+    let secret = ctx.certificates.look(&parent.namespace, &parent.name, name);
+    let standing = transport::brought(name, tls.hostname.as_deref(), &secret, now);
+    let next = transport::changes_at(&secret, now).map(|at| {
+        let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+        // A second later it is so; and nobody waits for more than clocks can be trusted.
+        (left + Duration::from_secs(1)).min(LOOK_AGAIN)
+    });
+    (standing, next)
+}
+
+/// Lets go of Secrets that only services name which are gone, until `stop`.
+pub async fn sweep(ctx: Arc<Ctx>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(LOOK_AGAIN);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        ctx.certificates.retain(|namespace, name| {
+            let service = ObjectRef::new(name).within(namespace);
+            ctx.stores.web_services.get(&service).is_some()
+        });
+    }
 }
 
 /// Sees that the keys are there which the mode needs. Returns them, what gateways are to go by, and when to look again
@@ -170,7 +228,12 @@ async fn know(
     let keys = keystore::ensure(service, parent, rules.as_ref(), ctx).await?;
     let policy = build::policy(effective_mode(service), keys.as_ref(), rules.as_ref())?;
     let tokens = state.map_or_else(Vec::new, |state| state.keys().to_vec());
-    Ok((Known { keys, tokens }, policy, next))
+    let known = Known {
+        keys,
+        tokens,
+        tls: None,
+    };
+    Ok((known, policy, next))
 }
 
 /// What there is of the service.

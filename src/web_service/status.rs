@@ -1,17 +1,22 @@
 //! The status of a service: pure.
 
-use atelier_api::conditions::{AVAILABLE, READY, RECONCILING, STALLED, reasons};
+use atelier_api::conditions::{
+    AVAILABLE, READY, RECONCILING, STALLED, TRANSPORT_ENCRYPTED, reasons,
+};
 use atelier_api::gateway_policy::KeySlot;
-use atelier_api::v1alpha1::{AuthMode, KeyStatus, KeysStatus, ServiceState, TokenKeyStatus};
+use atelier_api::v1alpha1::{
+    AuthMode, KeyStatus, KeysStatus, ServiceState, TlsMode, TlsStatus, TokenKeyStatus,
+};
 use atelier_api::{WebService, WebServiceStatus};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt as _;
 
-use super::build::{GATEWAY, MODEL};
+use super::build::{self, GATEWAY, MODEL};
 use super::effective_mode;
 use super::keys::{PublicKeys, fingerprint};
 use super::tokens::decide::Noted;
+use super::transport::{Standing, Transport};
 use crate::kit::Error;
 use crate::kit::children::DeploymentView;
 use crate::kit::conditions::{Conditions, whole_second};
@@ -41,6 +46,8 @@ pub struct Known {
     pub keys: Option<PublicKeys>,
     /// The keys that sign tokens.
     pub tokens: Vec<Noted>,
+    /// How connections are encrypted. Nothing while that is not known.
+    pub tls: Option<Standing>,
 }
 
 /// What there is of a service.
@@ -67,8 +74,11 @@ fn verdict(state: ServiceState, reason: &'static str, message: impl Into<String>
 }
 
 /// The status that tells how the service is.
+///
+/// `transport` is what its spec comes to.
 pub fn status(
     service: &WebService,
+    transport: Transport,
     progress: &Progress,
     seen: &Seen,
     contested: Option<&Contested>,
@@ -76,7 +86,12 @@ pub fn status(
 ) -> WebServiceStatus {
     let before = service.status.clone().unwrap_or_default();
     let generation = service.metadata.generation;
-    let (name, namespace) = (service.name_any(), service.namespace().unwrap_or_default());
+    let parent = Parent::of(service, "");
+    let hostname = service.spec.tls.hostname.as_deref();
+    let origin = parent
+        .as_ref()
+        .map(|parent| build::origin(parent, transport, hostname));
+    let uri = |path: &str| Some(format!("{}{path}", origin.as_deref()?));
     let view = seen.deployment.clone().unwrap_or_default();
     let settled = before.observed_generation == generation
         && matches!(
@@ -100,6 +115,18 @@ pub fn status(
         Progress::Blocked(_) => (before.keys.clone(), before.token_keys.clone()),
         Progress::Shut(_) => (None, vec![]),
     };
+    let tls = match progress {
+        Progress::Made(known) => known.tls.clone(),
+        Progress::Blocked(_) | Progress::Shut(_) => None,
+    };
+    let encrypted = match &tls {
+        Some(standing) => (
+            Some(standing.mode != TlsMode::Disabled),
+            standing.reason,
+            standing.message.as_str(),
+        ),
+        None => kept(&before.conditions),
+    };
     let transitioning =
         state == ServiceState::Transitioning && matches!(progress, Progress::Made(_));
     let stalled = state == ServiceState::Failed || !matches!(progress, Progress::Made(_));
@@ -111,17 +138,16 @@ pub fn status(
     WebServiceStatus {
         observed_generation: generation,
         state: Some(state),
-        scoring_uri: Some(format!(
-            "http://{name}.{namespace}.svc{}",
-            service.spec.score_path
-        )),
+        scoring_uri: uri(&service.spec.score_path),
+        swagger_uri: uri("/swagger.json"),
+        tls: tls.as_ref().map(tls_status).or(before.tls),
         auth: Some(effective_mode(service)),
         keys,
         token_keys,
         replicas: view.replicas,
         ready_replicas: view.ready,
         updated_replicas: view.updated,
-        selector: Parent::of(service, "").map(|parent| selector(&parent)),
+        selector: parent.as_ref().map(selector),
         conditions: Conditions::new(&before.conditions, generation, now)
             .set(READY, ready, reason, &message)
             .set(
@@ -130,10 +156,39 @@ pub fn status(
                 if available { reasons::READY } else { reason },
                 &answering,
             )
+            .set(TRANSPORT_ENCRYPTED, encrypted.0, encrypted.1, encrypted.2)
             .set_while(transitioning, RECONCILING, reason, &message)
             .set_while(stalled, STALLED, reason, &message)
             .contested(contested)
             .build(),
+    }
+}
+
+/// What was said of the encryption before, for as long as nothing else is known.
+fn kept(before: &[Condition]) -> (Option<bool>, &str, &str) {
+    let told = before.iter().find(|told| told.type_ == TRANSPORT_ENCRYPTED);
+    match told {
+        Some(told) => {
+            let status = match told.status.as_str() {
+                "True" => Some(true),
+                "False" => Some(false),
+                _ => None,
+            };
+            (status, &told.reason, &told.message)
+        }
+        None => (
+            None,
+            reasons::PROGRESSING,
+            "the certificate was not looked at yet",
+        ),
+    }
+}
+
+fn tls_status(standing: &Standing) -> TlsStatus {
+    TlsStatus {
+        mode: standing.mode,
+        expires_at: standing.expires.map(|at| Time(whole_second(at))),
+        ca_bundle: standing.bundle.clone(),
     }
 }
 
@@ -183,7 +238,12 @@ fn judge(service: &WebService, progress: &Progress, seen: &Seen, settled: bool) 
         Progress::Blocked(error) => {
             return verdict(ServiceState::Failed, error.reason(), error.to_string());
         }
-        Progress::Made(_) => {}
+        Progress::Made(known) => {
+            if let Some(standing) = known.tls.as_ref().filter(|standing| standing.failed) {
+                let message = standing.message.clone();
+                return verdict(ServiceState::Failed, standing.reason, message);
+            }
+        }
     }
     let wanted = service.spec.replicas;
     let Some(view) = seen
@@ -322,6 +382,14 @@ pub fn transitions(
             "neither key nor token is asked for: anybody who reaches the service may call it"
                 .to_owned(),
         ));
+    }
+    let mode = |status: &WebServiceStatus| status.tls.as_ref().map(|tls| tls.mode);
+    let in_the_clear = Some(TlsMode::Disabled);
+    if mode(after) == in_the_clear && before.and_then(mode) != in_the_clear {
+        let told = after.conditions.iter();
+        let told = told.filter(|told| told.type_ == TRANSPORT_ENCRYPTED);
+        let told = told.map(|told| told.message.clone()).next();
+        events.push((true, "TransportNotEncrypted", told.unwrap_or_default()));
     }
     let state = before.and_then(|b| b.state);
     let message = || {

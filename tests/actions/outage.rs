@@ -18,7 +18,7 @@ async fn only_new_runs_and_actions_wait_for_an_operator_that_is_away() {
     let namespace = team("away").await;
     let other = TestNamespace::with_labels("other", json!({})).await;
     namespace.create::<Run>(run("first", "none", "true")).await;
-    let url = with_tokens(&namespace, "model", json!({})).await;
+    let way = with_tokens(&namespace, "model", json!({})).await;
     let token = token(&namespace, READER, "model").unwrap();
     let away = operator::away(&namespace.cluster).await;
 
@@ -35,7 +35,7 @@ async fn only_new_runs_and_actions_wait_for_an_operator_that_is_away() {
 
     // Who has a token goes on scoring.
     for _ in 0..10 {
-        assert_eq!(status(&url, &token).await, 200);
+        assert_eq!(status(&way, &token).await, 200);
     }
 
     // Labels are nobody's business but the author's, a deletion is not held up, and what is not ours does not notice.

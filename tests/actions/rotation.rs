@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 
 use atelier_api::{Run, WebService};
 use atelier_testkit::cluster::SYSTEM;
-use atelier_testkit::load::Load;
 use atelier_testkit::manifest::{run, service};
 use atelier_testkit::namespace::SLOW;
 use atelier_testkit::wait::check;
-use atelier_testkit::{Cluster, TestNamespace, eventually, operator};
-use k8s_openapi::api::core::v1::{Secret, Service};
+use atelier_testkit::{Cluster, TestNamespace, Way, eventually, operator};
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use serde_json::json;
@@ -63,13 +62,14 @@ fn set(cluster: &Cluster, periods: &[&str]) {
 type Counts = BTreeMap<String, u64>;
 
 /// Does the same again and again, and counts what comes of it.
-fn repeat<F>(
+fn repeat<F, E>(
     done: &Arc<AtomicBool>,
     pause: Duration,
     act: impl Fn() -> F + Send + 'static,
 ) -> JoinHandle<Counts>
 where
-    F: Future<Output = Result<(), kube::Error>> + Send,
+    F: Future<Output = Result<(), E>> + Send,
+    E: ToString,
 {
     let done = done.clone();
     tokio::spawn(async move {
@@ -131,19 +131,30 @@ async fn authorities_come_and_go_under_scores_and_webhooks_and_nobody_is_refused
         let (author, name) = (author.clone(), name.clone());
         async move { create_a_run(&author, &name).await }
     });
-    let front = namespace.api::<Service>().get("model").await.unwrap();
-    let address = front.spec.unwrap().cluster_ip.unwrap();
-    let public = Load::start(&format!("http://{address}/score"), None, "{}", 1);
+    // Those who trust whom the status names, a new connection now and then among them.
+    let way = Way::to(&namespace, "model").await;
+    let public = way.load(None, "{}", 1);
+    let anew = Arc::new(way);
+    let connections = repeat(&done, pause * 5, move || {
+        let way = anew.clone();
+        async move {
+            let answer = way.post(None, "{}").await;
+            match answer.status {
+                200 => Ok(()),
+                _ => Err(answer.body),
+            }
+        }
+    });
 
     let (signers, gateways) = rotations(&namespace).await;
     done.store(true, Ordering::SeqCst);
     let (scores, reviews) = (scores.await.unwrap(), reviews.await.unwrap());
-    let public = public.stop().await;
+    let (public, connections) = (public.stop().await, connections.await.unwrap());
     println!(
         "{signers} authorities, {gateways} certificates of the gateways; scores {scores:?}, reviews {reviews:?}, public \
-         {public:?}"
+         {public:?}, new connections {connections:?}"
     );
-    for counts in [&scores, &reviews] {
+    for counts in [&scores, &reviews, &connections] {
         assert!(counts.len() == 1 && counts["ok"] > 100, "{counts:?}");
     }
     assert!(public.len() == 1 && public["200"] > 100, "{public:?}");

@@ -5,18 +5,17 @@ use std::time::{Duration, Instant};
 use atelier_api::WebService;
 use atelier_testkit::audit::Audit;
 use atelier_testkit::cluster::OPERATOR;
-use atelier_testkit::load::Load;
 use atelier_testkit::manifest::service;
 use atelier_testkit::namespace::SLOW;
 use atelier_testkit::wait::check;
-use atelier_testkit::{TestNamespace, eventually, operator};
+use atelier_testkit::{TestNamespace, Way, eventually, operator};
 use k8s_openapi::api::core::v1::{Secret, Service};
 use serde_json::{Value, json};
 
 use crate::team::{CONTRIBUTOR, READER, plugin, team};
 
 /// A model that answers with what it was sent, or with the status that its path asks for.
-const MODEL: &str = r#"
+pub const MODEL: &str = r#"
 import http.server, json, os, signal, time
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -145,6 +144,26 @@ async fn what_goes_wrong_is_said_by_whom_it_went_wrong_with() {
     assert_eq!(answer(&said)["code"], "Timeout", "{said}");
     let said = score(&namespace, READER, "model", &"x".repeat(4096)).unwrap_err();
     assert_eq!(answer(&said)["code"], "PayloadTooLarge", "{said}");
+    // The gateway has written down all of it; that is for those who may read logs.
+    let told = ["requests", "model", "--failed", "-o", "json"];
+    eventually(SLOW, "each is among the requests", async || {
+        let lines = plugin(&namespace, CONTRIBUTOR, &told)?;
+        let records: Vec<_> = lines.lines().map(answer).collect();
+        let of = |status: u16| {
+            let mut those = records.iter().filter(|one| one["StatusCode"] == status);
+            those.next().cloned().ok_or_else(|| lines.clone())
+        };
+        for (status, outcome) in [(418, "Completed"), (504, "TimedOut"), (413, "BodyTooLarge")] {
+            let record = of(status)?;
+            check(
+                record["outcome"] == outcome && record["subject"] == READER,
+                record,
+            )?;
+        }
+        Ok(())
+    })
+    .await;
+    plugin(&namespace, READER, &told).unwrap_err();
     // And ours.
     let said = score(&namespace, READER, "none", "{}").unwrap_err();
     assert!(
@@ -213,9 +232,8 @@ async fn nobody_but_the_operator_comes_in_by_the_operators_way() {
 async fn the_public_way_goes_on_while_the_operator_starts_anew_and_so_does_this_one_after_it() {
     let namespace = team("anew").await;
     serving(&namespace, "model", json!({"auth": {"mode": "None"}})).await;
-    let front = namespace.api::<Service>().get("model").await.unwrap();
-    let address = front.spec.unwrap().cluster_ip.unwrap();
-    let load = Load::start(&format!("http://{address}/score"), None, "{}", 2);
+    let way = Way::to(&namespace, "model").await;
+    let load = way.load(None, "{}", 2);
     let alone = operator::alone().await;
     let audit = Audit::from_now(&namespace.cluster);
     let restart = [

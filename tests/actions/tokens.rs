@@ -4,11 +4,10 @@ use std::time::{Duration, Instant};
 
 use atelier_api::v1alpha1::TokenKeyStatus;
 use atelier_api::{RoleAssignment, WebService};
-use atelier_testkit::load::Caller;
 use atelier_testkit::manifest::{role, service};
 use atelier_testkit::namespace::{QUICK, SLOW};
 use atelier_testkit::wait::check;
-use atelier_testkit::{TestNamespace, eventually};
+use atelier_testkit::{TestNamespace, Way, eventually};
 use k8s_openapi::api::core::v1::{Secret, Service};
 use serde_json::{Value, json};
 
@@ -22,22 +21,21 @@ fn trials() -> usize {
     asked.map_or(10, |asked| asked.parse().unwrap())
 }
 
-/// A service that takes tokens, and its address.
-pub async fn with_tokens(namespace: &TestNamespace, name: &str, auth: Value) -> String {
+/// A service that takes tokens, and the way to it.
+pub async fn with_tokens(namespace: &TestNamespace, name: &str, auth: Value) -> Way {
     let mut manifest = service(name);
     manifest["spec"]["auth"] = auth;
     manifest["spec"]["auth"]["mode"] = json!("Token");
     namespace.create::<WebService>(manifest).await;
     namespace.ready::<WebService>(name, SLOW).await;
-    let front = namespace.api::<Service>().get(name).await.unwrap();
-    let url = format!("http://{}/score", front.spec.unwrap().cluster_ip.unwrap());
+    let way = Way::to(namespace, name).await;
     eventually(QUICK, "a token opens it", async || {
         let token = token(namespace, READER, name)?;
-        let status = status(&url, &token).await;
+        let status = status(&way, &token).await;
         check(status == 200, status)
     })
     .await;
-    url
+    way
 }
 
 /// A token for a user.
@@ -47,8 +45,8 @@ pub fn token(namespace: &TestNamespace, user: &str, service: &str) -> Result<Str
 }
 
 /// What a request with a token comes to.
-pub async fn status(url: &str, token: &str) -> u16 {
-    Caller::default().post(url, Some(token), "{}").await.status
+pub async fn status(way: &Way, token: &str) -> u16 {
+    way.post(Some(token), "{}").await.status
 }
 
 async fn token_keys(namespace: &TestNamespace, name: &str) -> Vec<TokenKeyStatus> {
@@ -57,10 +55,10 @@ async fn token_keys(namespace: &TestNamespace, name: &str) -> Vec<TokenKeyStatus
 }
 
 /// How long it takes until it is refused.
-async fn refused_after(url: &str, token: &str) -> Duration {
+async fn refused_after(way: &Way, token: &str) -> Duration {
     let begun = Instant::now();
     eventually(QUICK, "the token is refused", async || {
-        let status = status(url, token).await;
+        let status = status(way, token).await;
         check(status == 401, status)
     })
     .await;
@@ -98,8 +96,7 @@ async fn a_reader_gets_a_token_that_opens_this_service_in_their_name_and_no_othe
     let (refresh, end) = (&whole["refreshAfter"], &whole["expiryOn"]);
     assert_eq!(end.as_i64().unwrap() - refresh.as_i64().unwrap(), 43_200);
 
-    let caller = Caller::default();
-    let answer = caller.post(&first, Some(token), "{}").await;
+    let answer = first.post(Some(token), "{}").await;
     assert_eq!(answer.status, 200);
     let seen: Value = serde_json::from_str(&answer.body).unwrap();
     let seen = seen["seen"].as_array().unwrap();
@@ -113,10 +110,10 @@ async fn a_reader_gets_a_token_that_opens_this_service_in_their_name_and_no_othe
     );
     assert!(!record.to_string().contains(token), "{record}");
 
-    let elsewhere = caller.post(&second, Some(token), "{}").await;
+    let elsewhere = second.post(Some(token), "{}").await;
     assert_eq!(elsewhere.status, 401);
     assert_eq!(elsewhere.headers["www-authenticate"], "Bearer");
-    assert_eq!(caller.post(&first, None, "{}").await.status, 401);
+    assert_eq!(first.post(None, "{}").await.status, 401);
     let refused = plugin(&namespace, "stranger", &["token", "first"]).unwrap_err();
     assert!(
         refused.contains("Forbidden") && refused.contains("webservices/token"),
@@ -153,22 +150,22 @@ async fn a_service_made_anew_honours_no_token_of_the_one_before() {
     namespace.delete::<WebService>("model").await;
     namespace.gone::<Secret>("model-tokens", None, SLOW).await;
     namespace.gone::<Service>("model", None, SLOW).await;
-    let url = with_tokens(&namespace, "model", json!({})).await;
-    assert_eq!(status(&url, &old).await, 401);
+    let way = with_tokens(&namespace, "model", json!({})).await;
+    assert_eq!(status(&way, &old).await, 401);
     namespace.finish().await;
 }
 
 #[tokio::test]
 async fn keys_and_tokens_take_turns_and_keys_survive_it() {
     let namespace = team("turns").await;
-    let url = with_tokens(&namespace, "model", json!({})).await;
+    let way = with_tokens(&namespace, "model", json!({})).await;
     let given = token(&namespace, READER, "model").unwrap();
     let turn = async |mode: &str| {
         let patch = json!({"spec": {"auth": {"mode": mode}}});
         namespace.patch::<WebService>("model", patch).await.unwrap();
     };
     turn("Key").await;
-    refused_after(&url, &given).await;
+    refused_after(&way, &given).await;
     let show = || {
         plugin(
             &namespace,
@@ -178,21 +175,21 @@ async fn keys_and_tokens_take_turns_and_keys_survive_it() {
     };
     let key = eventually(QUICK, "there are keys", async || show()).await;
     let key = key.trim_end();
-    assert_eq!(status(&url, key).await, 200);
+    assert_eq!(status(&way, key).await, 200);
     turn("Token").await;
-    refused_after(&url, key).await;
+    refused_after(&way, key).await;
     // The same keys sign: what was given out before is good again.
-    assert_eq!(status(&url, &given).await, 200);
+    assert_eq!(status(&way, &given).await, 200);
     turn("Key").await;
-    refused_after(&url, &given).await;
-    assert_eq!(status(&url, key).await, 200);
+    refused_after(&way, &given).await;
+    assert_eq!(status(&way, key).await, 200);
     namespace.finish().await;
 }
 
 #[tokio::test]
 async fn who_loses_the_role_gets_no_token_more_and_who_is_revoked_is_refused_within_a_second() {
     let namespace = team("revoked").await;
-    let url = with_tokens(&namespace, "model", json!({})).await;
+    let way = with_tokens(&namespace, "model", json!({})).await;
     let revoke = async |revoked: Value| {
         let patch = json!({"spec": {"auth": {"revoked": revoked}}});
         namespace.patch::<WebService>("model", patch).await.unwrap();
@@ -202,18 +199,18 @@ async fn who_loses_the_role_gets_no_token_more_and_who_is_revoked_is_refused_wit
     for _ in 0..trials() {
         let given = token(&namespace, READER, "model").unwrap();
         let kept = token(&namespace, READER, "model").unwrap();
-        assert_eq!(status(&url, &given).await, 200);
+        assert_eq!(status(&way, &given).await, 200);
         revoke(json!({"tokens": [id(&given)]})).await;
-        tokens.push(refused_after(&url, &given).await);
-        assert_eq!(status(&url, &kept).await, 200);
+        tokens.push(refused_after(&way, &given).await);
+        assert_eq!(status(&way, &kept).await, 200);
         revoke(json!({"tokens": null, "subjects": [READER]})).await;
-        subjects.push(refused_after(&url, &kept).await);
-        assert_eq!(status(&url, &other).await, 200);
+        subjects.push(refused_after(&way, &kept).await);
+        assert_eq!(status(&way, &other).await, 200);
         let refused = token(&namespace, READER, "model").unwrap_err();
         assert!(refused.contains("are revoked"), "{refused}");
         revoke(json!({"subjects": null})).await;
         eventually(QUICK, "it is taken back", async || {
-            let status = status(&url, &kept).await;
+            let status = status(&way, &kept).await;
             check(status == 200, status)
         })
         .await;
@@ -262,7 +259,7 @@ async fn keys_that_sign_take_turns_under_load_and_no_token_is_refused_before_its
     const LIFETIME: Duration = Duration::from_secs(60);
     let namespace = team("signing").await;
     let auth = json!({"tokens": {"lifetimeSeconds": 60, "rotationSeconds": 15}});
-    let url = with_tokens(&namespace, "model", auth).await;
+    let way = with_tokens(&namespace, "model", auth).await;
     let begun = Instant::now();
     let mut given: Vec<(String, Instant)> = vec![];
     let mut signers = std::collections::BTreeSet::new();
@@ -274,7 +271,7 @@ async fn keys_that_sign_take_turns_under_load_and_no_token_is_refused_before_its
         // A second less: the token's end is in whole seconds.
         let good = |at: &Instant| at.elapsed() < LIFETIME - Duration::from_secs(1);
         for (token, _) in given.iter().filter(|(_, at)| good(at)) {
-            assert_eq!(status(&url, token).await, 200, "call {calls}");
+            assert_eq!(status(&way, token).await, 200, "call {calls}");
             calls += 1;
         }
     }
@@ -289,33 +286,33 @@ async fn keys_that_sign_take_turns_under_load_and_no_token_is_refused_before_its
     let newest = &given.last().unwrap().0;
     let patch = json!({"spec": {"auth": {"tokens": {"generation": 2}}}});
     namespace.patch::<WebService>("model", patch).await.unwrap();
-    refused_after(&url, newest).await;
+    refused_after(&way, newest).await;
     let status_of_new = eventually(QUICK, "there is another key", async || {
         let token = token(&namespace, READER, "model")?;
-        Ok(status(&url, &token).await)
+        Ok(status(&way, &token).await)
     });
     assert_eq!(status_of_new.await, 200);
     let patch = json!({"spec": {"auth": {"tokens": {"generation": 1}}}});
     namespace.patch::<WebService>("model", patch).await.unwrap();
     namespace.ready::<WebService>("model", QUICK).await;
     assert_eq!(token_keys(&namespace, "model").await.len(), 1);
-    assert_eq!(status(&url, newest).await, 401);
+    assert_eq!(status(&way, newest).await, 401);
     namespace.finish().await;
 }
 
 #[tokio::test]
 async fn keys_that_sign_and_were_damaged_are_made_anew() {
     let namespace = team("damaged").await;
-    let url = with_tokens(&namespace, "model", json!({})).await;
+    let way = with_tokens(&namespace, "model", json!({})).await;
     let old = token(&namespace, READER, "model").unwrap();
     let before = token_keys(&namespace, "model").await;
     namespace.delete::<Secret>("model-tokens").await;
-    refused_after(&url, &old).await;
+    refused_after(&way, &old).await;
     let token = eventually(QUICK, "another is given", async || {
         token(&namespace, READER, "model")
     })
     .await;
-    assert_eq!(status(&url, &token).await, 200);
+    assert_eq!(status(&way, &token).await, 200);
     eventually(QUICK, "the status has the new key", async || {
         let after = token_keys(&namespace, "model").await;
         check(after.len() == 1 && after[0].id != before[0].id, after)

@@ -75,6 +75,9 @@ pub struct Args {
     /// The Secret that is mounted there, if it may be watched too.
     #[arg(long, env = "ATELIER_TLS_SECRET", value_parser = dns_name, requires = "tls_dir")]
     pub tls_secret: Option<String>,
+    /// The name for which the certificate has to be, where somebody else keeps it.
+    #[arg(long, env = "ATELIER_TLS_HOSTNAME", value_parser = dns_name, requires = "tls_dir", conflicts_with = "tls_secret")]
+    pub tls_hostname: Option<String>,
     /// An origin whose pages may call from a browser, as `https://app.example.com`; `*` for all. May be given again.
     #[arg(
         long = "cors-origin",

@@ -75,11 +75,10 @@ impl Cors {
 
     /// What an origin is told that it may be, if it may.
     fn allowed(&self, origin: &HeaderValue) -> Option<HeaderValue> {
-        let allowed = self.origins.iter().find_map(|allowed| match allowed {
+        self.origins.iter().find_map(|allowed| match allowed {
             Origin::Any => Some(HeaderValue::from_static("*")),
             Origin::One(one) => (one == origin).then(|| one.clone()),
-        });
-        allowed
+        })
     }
 
     /// The answer to a browser that asks whether a page may call, if that is what is asked. `methods` are those that

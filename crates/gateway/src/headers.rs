@@ -1,7 +1,5 @@
 //! What of a message's header may pass, in both directions. Pure.
 
-use std::borrow::Cow;
-
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri, Version,
     header::{
@@ -11,10 +9,12 @@ use http::{
     request::Parts,
 };
 
-use crate::{authn::API_KEY, respond::Refusal};
+use crate::{authn::API_KEY, ids, respond::Refusal};
 
 /// The prefix of the headers by which the gateway speaks to the model. Nobody else may use it.
 const OURS: &str = "x-atelier-";
+
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// Says which headers belong to one connection only, or describe how a body is framed on it.
 static HOP_BY_HOP: [HeaderName; 10] = [
@@ -58,25 +58,15 @@ pub fn check_size(head: &Parts, most: usize) -> Result<(), Refusal> {
 /// # Errors
 /// [`Refusal::Malformed`] and [`Refusal::Upgrade`].
 pub fn check(version: Version, target: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
-    let mut hosts = headers.get_all(HOST).iter();
-    let host = match (hosts.next(), hosts.next()) {
-        (host, None) => host,
-        (_, Some(_)) => return Err(Refusal::Malformed),
-    };
-    let named = match version {
-        Version::HTTP_2 => match (target.authority(), host) {
-            (Some(authority), Some(host)) => host.as_bytes() == authority.as_str().as_bytes(),
-            (authority, host) => authority.is_some() || host.is_some(),
-        },
-        Version::HTTP_11 => host.is_some(),
-        _ => true,
-    };
-    if !named {
-        return Err(Refusal::Malformed);
-    }
-    // hyper settles on one of them already; that it does is not left to hyper alone.
-    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
-        return Err(Refusal::Malformed);
+    check_host(version, target, headers)?;
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        // hyper undoes the last one, and forgets that there were others: the model would not be told of them.
+        let is_chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+        // hyper settles on chunks already; that it does is not left to hyper alone.
+        if !is_chunked || codings.next().is_some() || headers.contains_key(CONTENT_LENGTH) {
+            return Err(Refusal::Malformed);
+        }
     }
     if headers.contains_key(EXPECT)
         && headers
@@ -95,21 +85,54 @@ pub fn check(version: Version, target: &Uri, headers: &HeaderMap) -> Result<(), 
     Ok(())
 }
 
+/// Refuses a request that is for no host, for two, or for one that is none.
+fn check_host(version: Version, target: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut hosts = headers.get_all(HOST).iter().map(HeaderValue::as_bytes);
+    let host = hosts.next();
+    // In HTTP/1.1 a target without a scheme is that of CONNECT, which is refused for what it is.
+    let whole = version == Version::HTTP_2 || target.scheme().is_some();
+    let authority = target.authority().filter(|_| whole);
+    let authority = authority.map(|authority| authority.as_str().as_bytes());
+    let named = match (authority, host) {
+        (Some(authority), Some(host)) => authority.eq_ignore_ascii_case(host),
+        (Some(_), None) => version != Version::HTTP_11,
+        (None, Some(_)) => true,
+        (None, None) => version < Version::HTTP_11,
+    };
+    if named && hosts.next().is_none() && authority.into_iter().chain(host).all(is_host) {
+        Ok(())
+    } else {
+        Err(Refusal::Malformed)
+    }
+}
+
+/// Whether this is a name or an address, with or without a port. A user's name is no part of it.
+fn is_host(host: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%:[]".contains(byte);
+    !host.is_empty() && host.iter().all(plain)
+}
+
 /// Removes from a request what the model must not see: credentials, everything that claims to
 /// come from the gateway, and what concerned only the client's connection.
 pub fn clean_request(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers, |name| {
         // Many servers hand headers on as variables, where `-` and `_` are the same.
-        let dashed = match name.as_str() {
-            name if name.contains('_') => Cow::Owned(name.replace('_', "-")),
-            name => Cow::Borrowed(name),
-        };
-        dashed.starts_with(OURS)
-            || dashed == AUTHORIZATION.as_str()
-            || dashed == API_KEY.as_str()
-            || *name == EXPECT
-            || *name == "http2-settings"
+        let name = name.as_str();
+        if name.contains('_') {
+            must_not_pass(&name.replace('_', "-"))
+        } else {
+            must_not_pass(name)
+        }
     });
+}
+
+fn must_not_pass(name: &str) -> bool {
+    let named = |names: &[HeaderName]| names.iter().any(|one| one.as_str() == name);
+    name.starts_with(OURS)
+        || named(&[AUTHORIZATION, API_KEY, EXPECT, HTTP2_SETTINGS])
+        || named(&HOP_BY_HOP)
+        // Written anew.
+        || named(&ids::NAMES)
 }
 
 /// Says in HTTP/1.1 what HTTP/2 says otherwise: the host, and cookies on one line (RFC 9113, section 8.2.3).
@@ -190,11 +213,17 @@ mod tests {
             ("X-Atelier-Subject", "root"),
             ("x_atelier_subject", "root"),
             ("X_ATELIER-subject", "root"),
+            ("proxy_authorization", "Basic k"),
+            ("x_request_id", "1"),
+            ("x-ms_client-request_id", "1"),
+            ("content_length", "1"),
+            ("transfer_encoding", "chunked"),
             ("x-atelierx", "kept"),
+            ("x_kept", "kept"),
             ("accept", "*/*"),
         ]);
         clean_request(&mut map);
-        assert_eq!(left(&map), ["accept", "host", "x-atelierx"]);
+        assert_eq!(left(&map), ["accept", "host", "x-atelierx", "x_kept"]);
     }
 
     #[test]
@@ -241,6 +270,24 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_target_names_the_host_that_the_header_names() {
+        for (target, host, good) in [
+            ("http://h/score", "h", true),
+            ("http://H/score", "h", true),
+            ("http://other/score", "h", false),
+            ("http://h:80/score", "h", false),
+            ("http://root@h/score", "h", false),
+            ("http://root@h/score", "root@h", false),
+            // That of CONNECT.
+            ("h:80", "h", true),
+        ] {
+            let map = headers(&[("host", host)]);
+            let checked = check(Version::HTTP_11, &Uri::from_static(target), &map);
+            assert_eq!(checked.is_ok(), good, "{target} {host}");
+        }
+    }
+
+    #[test]
     fn cookies_of_http_2_come_on_one_line() {
         let mut map = headers(&[("cookie", "a=1"), ("cookie", "b=2")]);
         translate(Version::HTTP_11, &Uri::from_static("/"), &mut map);
@@ -275,6 +322,33 @@ mod tests {
             (Version::HTTP_11, &[], MALFORMED),
             (Version::HTTP_11, &[("host", "a"), ("host", "b")], MALFORMED),
             (Version::HTTP_11, &[("host", "a"), ("host", "a")], MALFORMED),
+            (Version::HTTP_10, &[("host", "a"), ("host", "b")], MALFORMED),
+            (Version::HTTP_11, &[("host", "")], MALFORMED),
+            (Version::HTTP_10, &[("host", "")], MALFORMED),
+            (Version::HTTP_11, &[("host", "[::1]:80")], OK),
+            (Version::HTTP_11, &[("host", "a, b")], MALFORMED),
+            (Version::HTTP_11, &[("host", "a,b")], MALFORMED),
+            (Version::HTTP_11, &[("host", "a/b")], MALFORMED),
+            (Version::HTTP_11, &[("host", "root@a")], MALFORMED),
+            (
+                Version::HTTP_11,
+                &[("host", "h"), ("transfer-encoding", "Chunked")],
+                OK,
+            ),
+            (
+                Version::HTTP_11,
+                &[("host", "h"), ("transfer-encoding", "gzip, chunked")],
+                MALFORMED,
+            ),
+            (
+                Version::HTTP_11,
+                &[
+                    ("host", "h"),
+                    ("transfer-encoding", "gzip"),
+                    ("transfer-encoding", "chunked"),
+                ],
+                MALFORMED,
+            ),
             (
                 Version::HTTP_11,
                 &[

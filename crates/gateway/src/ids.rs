@@ -8,6 +8,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MS_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
 const MS_CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
 
+/// The headers that hold ids.
+pub const NAMES: [HeaderName; 3] = [MS_REQUEST_ID, REQUEST_ID, MS_CLIENT_REQUEST_ID];
+
 /// The longest id that is accepted, in bytes.
 const MAX_LEN: usize = 100;
 
@@ -25,8 +28,7 @@ impl RequestIds {
     /// Reads the ids of a request. `made` is used when the client sends none that can be used:
     /// only visible ASCII can, since ids end up in logs and other people's headers.
     pub fn read(headers: &HeaderMap, made: impl FnOnce() -> String) -> Self {
-        let sent =
-            [&MS_REQUEST_ID, &REQUEST_ID, &MS_CLIENT_REQUEST_ID].map(|name| headers.get(name));
+        let sent = NAMES.each_ref().map(|name| headers.get(name));
         let too_long = sent.iter().flatten().any(|value| value.len() > MAX_LEN);
         let [ms, plain, client] = sent.map(|value| value.filter(|value| usable(value)).cloned());
         let request = ms.or(plain).unwrap_or_else(|| {

@@ -3,10 +3,11 @@
 use std::{net::SocketAddr, time::Duration};
 
 use http::{
-    HeaderMap, Method, Request, Response, Uri,
+    HeaderMap, HeaderValue, Method, Request, Response, Uri,
+    header::TRANSFER_ENCODING,
     uri::{Authority, PathAndQuery, Scheme},
 };
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper_util::{
     client::legacy::{Client, Error, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
@@ -89,6 +90,11 @@ impl Model {
         *request.method_mut() = method;
         *request.uri_mut() = self.uri(target).ok_or(Refusal::Malformed)?;
         *request.headers_mut() = headers;
+        if request.body().size_hint().exact().is_none() {
+            // hyper would take GET for a request without a body, and drop what it has.
+            let chunked = HeaderValue::from_static("chunked");
+            request.headers_mut().insert(TRANSFER_ENCODING, chunked);
+        }
         let response = self
             .client
             .request(request)

@@ -179,10 +179,12 @@ struct Certificates {
 impl Certificates {
     fn new(args: &Args) -> Self {
         let internal = args.internal_secret.as_ref().map(Reloading::new);
-        let shared = args.tls_secret.is_some() && args.tls_secret == args.internal_secret;
-        let public = args.tls_dir.as_ref().map(|dir| match &internal {
-            Some(internal) if shared => Arc::clone(internal),
-            _ => Reloading::new(args.tls_secret.clone().unwrap_or(dir.display().to_string())),
+        let shared = internal.as_ref();
+        let shared = shared.filter(|_| args.tls_secret == args.internal_secret);
+        let public = args.tls_dir.as_ref().map(|dir| match &args.tls_secret {
+            Some(secret) => shared.map_or_else(|| Reloading::new(secret), Arc::clone),
+            // What is only mounted is somebody else's.
+            None => Reloading::of_others(dir.display().to_string(), args.tls_hostname.clone()),
         });
         Self { public, internal }
     }

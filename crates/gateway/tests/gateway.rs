@@ -29,6 +29,9 @@ mod policy;
 mod records;
 #[path = "gateway/shutdown.rs"]
 mod shutdown;
+#[path = "gateway/smuggling/mod.rs"]
+#[allow(clippy::panic)] // How a test fails.
+mod smuggling;
 #[path = "gateway/streaming.rs"]
 mod streaming;
 #[path = "gateway/tls.rs"]

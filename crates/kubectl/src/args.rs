@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    cancel, completion, credential, keys, logs, resync, score, token, version, why,
+    cancel, completion, credential, keys, logs, requests, resync, score, token, version, why,
 };
 use crate::durations;
 use crate::names::Name;
@@ -41,6 +41,8 @@ pub enum Command {
     Score(score::ScoreArgs),
     /// Print the log of a web service or a run.
     Logs(logs::LogsArgs),
+    /// Show the requests of a web service, as its gateways recorded them.
+    Requests(requests::RequestsArgs),
     /// Say why a run is not running, or how it ended.
     Why(why::WhyArgs),
     /// Cancel a run.

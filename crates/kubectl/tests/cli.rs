@@ -19,5 +19,7 @@ mod keys;
 mod kit;
 #[path = "cli/logs.rs"]
 mod logs;
+#[path = "cli/requests.rs"]
+mod requests;
 #[path = "cli/score.rs"]
 mod score;

@@ -97,7 +97,12 @@ mod tests {
         assert_eq!(inspected.not_after.as_second(), 1_700_003_600);
         assert!(inspected.not_before.as_second() <= 1_700_000_000);
         inspected.is_for("iris.example.com").unwrap();
-        for other in ["example.com", "iris.example.org", "a.b.example.com", "no name"] {
+        for other in [
+            "example.com",
+            "iris.example.org",
+            "a.b.example.com",
+            "no name",
+        ] {
             inspected.is_for(other).unwrap_err();
         }
     }
@@ -123,7 +128,10 @@ mod tests {
             (BUNDLE, Some(b"x"), "ca.crt"),
         ] {
             let said = with(key, value).to_lowercase();
-            assert!(said.contains(why) && !said.contains("hunter2"), "{key}: {said}");
+            assert!(
+                said.contains(why) && !said.contains("hunter2"),
+                "{key}: {said}"
+            );
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use futures::StreamExt as _;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use rustls::client::ResolvesClientCert;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::error::Error;
+use crate::inspect::Inspected;
 use crate::leaf::{BUNDLE, CERTIFICATE, KEY, entry};
 use crate::verify;
 use named::Named;
@@ -29,11 +31,21 @@ use named::Named;
 /// Every handshake uses what is there when it begins; connections that stand are left alone.
 pub struct Reloading {
     secret: String,
+    demand: Demand,
     loaded: ArcSwapOption<Loaded>,
     generation: AtomicU64,
     /// Whether the Secret itself was ever seen. Held while something is taken over.
     watched: Mutex<bool>,
     ready: watch::Sender<bool>,
+}
+
+/// What a certificate has to be, beside one that can be served.
+#[derive(Clone, Debug)]
+enum Demand {
+    /// Nothing: whoever makes it knows what for.
+    None,
+    /// For this name, if there is one, and not over if there is another.
+    Good(Option<String>),
 }
 
 struct Loaded {
@@ -58,8 +70,19 @@ impl Debug for Reloading {
 impl Reloading {
     /// Nothing loaded yet. `secret` is the Secret's name.
     pub fn new(secret: impl Into<String>) -> Arc<Self> {
+        Self::with(secret.into(), Demand::None)
+    }
+
+    /// The same, for a certificate that somebody else makes, who may err: one that is over does not replace another,
+    /// nor does one that is not for this name, if there is one.
+    pub fn of_others(secret: impl Into<String>, name: Option<String>) -> Arc<Self> {
+        Self::with(secret.into(), Demand::Good(name))
+    }
+
+    fn with(secret: String, demand: Demand) -> Arc<Self> {
         Arc::new(Self {
-            secret: secret.into(),
+            secret,
+            demand,
             loaded: ArcSwapOption::empty(),
             generation: AtomicU64::new(0),
             watched: Mutex::new(false),
@@ -119,7 +142,8 @@ impl Reloading {
             return;
         }
         let name = &self.secret;
-        match load(raw) {
+        let loaded = self.meets_demand(secret).and_then(|()| load(raw));
+        match loaded {
             Ok(loaded) => {
                 self.loaded.store(Some(Arc::new(loaded)));
                 self.generation.fetch_add(1, Ordering::SeqCst);
@@ -130,6 +154,24 @@ impl Reloading {
                 warn!(name, %error, "the new certificate is refused; the old one is used on")
             }
         }
+    }
+
+    fn meets_demand(&self, secret: &Secret) -> Result<(), Error> {
+        let Demand::Good(name) = &self.demand else {
+            return Ok(());
+        };
+        let certificate = Inspected::of(secret)?;
+        if let Some(name) = name {
+            certificate.is_for(name)?;
+        }
+        // Better one that is over than none: who does not mind is served.
+        if self.is_ready() && Timestamp::now() > certificate.not_after {
+            return Err(Error::Other(format!(
+                "it is over since {}",
+                certificate.not_after
+            )));
+        }
+        Ok(())
     }
 
     /// Whether there is a certificate.

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod apiproxy;
 pub mod audit;
+pub mod certificate;
 pub mod cluster;
 pub mod load;
 pub mod manifest;
@@ -13,8 +14,10 @@ pub mod namespace;
 pub mod operator;
 pub mod tokens;
 pub mod wait;
+pub mod way;
 
 pub use access::Subject;
 pub use cluster::Cluster;
 pub use namespace::TestNamespace;
 pub use wait::eventually;
+pub use way::Way;

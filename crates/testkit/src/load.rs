@@ -8,14 +8,18 @@ use std::time::Duration;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::ClientConfig;
 use tokio::task::JoinHandle;
+
+use crate::way::{self, Resolver};
 
 /// An HTTP client that keeps connections open.
 #[derive(Clone)]
-pub struct Caller(Client<HttpConnector, Full<Bytes>>);
+pub struct Caller(Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>);
 
 /// An answer.
 #[derive(Clone, Debug)]
@@ -30,11 +34,23 @@ pub struct Answer {
 
 impl Default for Caller {
     fn default() -> Self {
-        Self(Client::builder(TokioExecutor::new()).build_http())
+        Self::new(Resolver::default(), way::nobody())
     }
 }
 
 impl Caller {
+    /// One that finds names so, and trusts so.
+    pub(crate) fn new(resolver: Resolver, tls: ClientConfig) -> Self {
+        let mut http = HttpConnector::new_with_resolver(resolver);
+        http.enforce_http(false);
+        let https = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(http);
+        Self(Client::builder(TokioExecutor::new()).build(https))
+    }
+
     /// Posts a body, with a key if there is one.
     pub async fn post(&self, url: &str, key: Option<&str>, body: &str) -> Answer {
         let mut request = Request::post(url).header("content-type", "application/json");
@@ -74,8 +90,18 @@ pub struct Load {
 impl Load {
     /// Starts `clients` clients, each of which posts one request after another.
     pub fn start(url: &str, key: Option<&str>, body: &str, clients: usize) -> Self {
+        Self::by(url, key, body, (0..clients).map(|_| Caller::default()))
+    }
+
+    /// The same, by these clients.
+    pub(crate) fn by(
+        url: &str,
+        key: Option<&str>,
+        body: &str,
+        callers: impl Iterator<Item = Caller>,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let one = |_| {
+        let one = |caller: Caller| {
             let (url, key, body, stop) = (
                 url.to_owned(),
                 key.map(str::to_owned),
@@ -83,7 +109,7 @@ impl Load {
                 stop.clone(),
             );
             tokio::spawn(async move {
-                let (caller, mut counts) = (Caller::default(), BTreeMap::new());
+                let mut counts = BTreeMap::new();
                 while !stop.load(Ordering::Relaxed) {
                     let answer = caller.post(&url, key.as_deref(), &body).await;
                     let what = if answer.status == 0 {
@@ -99,7 +125,7 @@ impl Load {
             })
         };
         Self {
-            clients: (0..clients).map(one).collect(),
+            clients: callers.map(one).collect(),
             stop,
         }
     }

@@ -19,7 +19,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{
-    ADMIN_PORT, GATEWAY_PORT, INTERNAL_PORT, certificate_secret_name, gateway_secret_name,
+    ADMIN_PORT, GATEWAY_PORT, INTERNAL_PORT, Transport, certificate_secret_name,
+    gateway_secret_name, public,
 };
 use crate::ctx::Settings;
 use crate::kit::Error;
@@ -34,6 +35,7 @@ pub const MODEL: &str = "model";
 
 const TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const POLICY_DIR: &str = "/etc/atelier/gateway";
+const TLS_DIR: &str = "/etc/atelier/tls";
 /// How long a gateway goes on accepting after it was told to end, until endpoints have forgotten it.
 const DRAIN_DELAY_MS: i64 = 3_000;
 /// The longest time that requests in flight get to finish at the end.
@@ -44,6 +46,7 @@ const LONGEST_DRAIN_MS: i64 = 600_000;
 pub fn deployment(
     service: &WebService,
     parent: &Parent,
+    transport: Transport,
     settings: &Settings,
     account_uid: &str,
 ) -> Result<Desired, Error> {
@@ -54,11 +57,17 @@ pub fn deployment(
 
     let mut pod = pods::spec(
         name.clone(),
-        vec![gateway(service, parent, settings, drain_ms)],
+        vec![gateway(service, parent, transport, settings, drain_ms)],
         grace_seconds,
     );
     pod.init_containers = Some(vec![model(service, settings)]);
-    pod.volumes = Some(vec![token_volume(), policy_volume(&name)]);
+    let certificate = match transport {
+        Transport::Plain => None,
+        Transport::Generated => Some(certificate_volume(&certificate_secret_name(&parent.name))),
+        Transport::Secret(name) => Some(certificate_volume(name)),
+    };
+    let volumes = [token_volume(), policy_volume(&name)];
+    pod.volumes = Some(volumes.into_iter().chain(certificate).collect());
     let template = PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(parent.labels()),
@@ -99,7 +108,13 @@ pub fn deployment(
     Desired::new(ChildKind::Deployment, &deployment)
 }
 
-fn gateway(service: &WebService, parent: &Parent, settings: &Settings, drain_ms: i64) -> Container {
+fn gateway(
+    service: &WebService,
+    parent: &Parent,
+    transport: Transport,
+    settings: &Settings,
+    drain_ms: i64,
+) -> Container {
     let (spec, limits) = (&service.spec, &service.spec.limits);
     let mut container = pods::container(
         GATEWAY,
@@ -126,7 +141,27 @@ fn gateway(service: &WebService, parent: &Parent, settings: &Settings, drain_ms:
         format!("--drain-delay-ms={DRAIN_DELAY_MS}"),
         format!("--drain-timeout-ms={drain_ms}"),
     ];
-    let mut ports = vec![port("http", GATEWAY_PORT), port("admin", ADMIN_PORT)];
+    let mut mounts = vec![mount("token", TOKEN_DIR), mount("policy", POLICY_DIR)];
+    if transport.is_tls() {
+        args.push(format!("--tls-dir={TLS_DIR}"));
+        mounts.push(mount("tls", TLS_DIR));
+    }
+    if transport == Transport::Generated {
+        // That one it may watch. One that was brought it has no right to, beyond what is mounted.
+        args.push(format!(
+            "--tls-secret={}",
+            certificate_secret_name(&parent.name)
+        ));
+    }
+    args.extend(
+        spec.cors
+            .iter()
+            .map(|origin| format!("--cors-origin={origin}")),
+    );
+    let mut ports = vec![
+        port(public(transport).name, GATEWAY_PORT),
+        port("admin", ADMIN_PORT),
+    ];
     if let Some(client) = &settings.gateway_client {
         args.extend([
             format!("--internal-listen=0.0.0.0:{INTERNAL_PORT}"),
@@ -148,7 +183,7 @@ fn gateway(service: &WebService, parent: &Parent, settings: &Settings, drain_ms:
     container.security_context = Some(pods::container_security(true));
     container.readiness_probe = Some(probe("/readyz", 0, 1, 3));
     container.liveness_probe = Some(probe("/livez", 5, 10, 3));
-    container.volume_mounts = Some(vec![mount("token", TOKEN_DIR), mount("policy", POLICY_DIR)]);
+    container.volume_mounts = Some(mounts);
     container
 }
 
@@ -290,6 +325,21 @@ fn policy_volume(secret: &str) -> Volume {
         secret: Some(SecretVolumeSource {
             secret_name: Some(secret.into()),
             default_mode: Some(0o644),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
+}
+
+/// The certificate of the public port. It may come later, or be replaced: a gateway is not ready without one, and takes
+/// over a new one as it comes.
+fn certificate_volume(secret: &str) -> Volume {
+    Volume {
+        name: "tls".into(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(secret.into()),
+            default_mode: Some(0o644),
+            optional: Some(true),
             ..SecretVolumeSource::default()
         }),
         ..Volume::default()

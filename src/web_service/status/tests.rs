@@ -42,6 +42,7 @@ fn tell(
     let now = Timestamp::from_second(0).expect("a valid time");
     let after = status(
         service,
+        Transport::Plain,
         &Progress::Made(Known::default()),
         &Seen { deployment, pods },
         None,
@@ -159,6 +160,7 @@ fn pods_that_the_api_server_does_not_take_are_told_of() {
     };
     let after = status(
         &service(1),
+        Transport::Plain,
         &Progress::Made(Known::default()),
         &seen,
         None,
@@ -167,4 +169,87 @@ fn pods_that_the_api_server_does_not_take_are_told_of() {
     assert_eq!(after.state, Some(ServiceState::Failed));
     let ready = after.conditions.iter().find(|c| c.type_ == READY);
     assert!(ready.is_some_and(|c| c.message.contains("exceeded quota")));
+}
+
+#[test]
+fn a_certificate_that_cannot_be_served_fails_the_service_and_what_was_known_of_it_stays() {
+    use super::super::transport;
+    let now = Timestamp::from_second(0).expect("a valid time");
+    let tell = |before: &WebService, tls: Option<transport::Standing>| {
+        let known = Known {
+            tls,
+            ..Known::default()
+        };
+        let seen = Seen {
+            deployment: rollout(1, 1, 1),
+            pods: vec![],
+        };
+        let made = Progress::Made(known);
+        status(before, Transport::Generated, &made, &seen, None, now)
+    };
+    let encrypted = |status: &WebServiceStatus| {
+        let told = status.conditions.iter();
+        let mut told = told.filter(|told| told.type_ == TRANSPORT_ENCRYPTED);
+        let told = told.next().expect("always told of");
+        (told.status.clone(), told.reason.clone())
+    };
+    let good = transport::generated(true, Some(now), Some("pem".into()));
+    let mut before = service(1);
+    let after = tell(&before, Some(good));
+    assert_eq!(after.state, Some(ServiceState::Healthy));
+    assert_eq!(
+        after.scoring_uri.as_deref(),
+        Some("https://digits.n.svc/score")
+    );
+    assert_eq!(encrypted(&after), ("True".into(), "Generated".into()));
+    let tls = after.tls.clone();
+    assert_eq!(
+        tls.as_ref().and_then(|tls| tls.ca_bundle.as_deref()),
+        Some("pem")
+    );
+    before.status = Some(after);
+    // Not looked at yet, by an operator that has just begun.
+    let after = tell(&before, None);
+    assert_eq!((&after.tls, encrypted(&after).0), (&tls, "True".into()));
+    let after = tell(&before, Some(transport::generated(false, None, None)));
+    assert_eq!(after.state, Some(ServiceState::Failed));
+    assert_eq!(
+        encrypted(&after),
+        ("True".into(), reasons::NO_AUTHORITY.into())
+    );
+}
+
+#[test]
+fn who_turns_encryption_off_is_warned_once() {
+    use super::super::transport;
+    let now = Timestamp::from_second(0).expect("a valid time");
+    let tls = atelier_api::v1alpha1::Tls {
+        mode: Some(TlsMode::Disabled),
+        ..Default::default()
+    };
+    let known = Known {
+        tls: Some(transport::plain(&tls)),
+        ..Known::default()
+    };
+    let made = Progress::Made(known);
+    let off = status(
+        &service(1),
+        Transport::Plain,
+        &made,
+        &Seen::default(),
+        None,
+        now,
+    );
+    let told = |before| {
+        let events = transitions(before, &off);
+        let told = events
+            .iter()
+            .filter(|(_, reason, _)| *reason == "TransportNotEncrypted");
+        told.count()
+    };
+    assert_eq!((told(None), told(Some(&off))), (1, 0));
+    assert_eq!(
+        off.scoring_uri.as_deref(),
+        Some("http://digits.n.svc/score")
+    );
 }

@@ -83,7 +83,13 @@ pub struct WebServiceSpec {
     /// Origins whose pages may call from a browser, as `https://app.example.com`; `*` for all. Without any, browsers let
     /// no page read an answer, unless the model itself allows it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 256), regex(pattern = r"^(\*|https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?)$")))]
+    #[schemars(
+        length(max = 64),
+        inner(
+            length(min = 1, max = 256),
+            regex(pattern = r"^(\*|https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?)$")
+        )
+    )]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub cors: Vec<String>,
 }
@@ -222,7 +228,10 @@ pub struct Tls {
     pub secret_ref: Option<SecretRef>,
     /// The name by which clients outside call the service. The certificate has to be for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"))]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+    )]
     pub hostname: Option<String>,
 }
 

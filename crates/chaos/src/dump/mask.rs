@@ -184,6 +184,9 @@ impl<'a> Masks<'a> {
         if text.parse::<Timestamp>().is_ok() {
             return "<time>".into();
         }
+        if text.starts_with("-----BEGIN CERTIFICATE") {
+            return "<certificates>".into();
+        }
         if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
             let of = self.digests.get(text);
             return of.map_or_else(

@@ -7,12 +7,13 @@ mod keys;
 mod roles;
 mod service;
 mod storage;
+mod tls;
 mod tokens;
 
 use crate::Scenario;
 
 /// All of them.
-pub static ALL: [&dyn Scenario; 8] = [
+pub static ALL: [&dyn Scenario; 9] = [
     &roles::Roles,
     &compute::Compute,
     &service::Service,
@@ -21,6 +22,7 @@ pub static ALL: [&dyn Scenario; 8] = [
     &first::First,
     &actions::Actions,
     &tokens::Tokens,
+    &tls::Tls,
 ];
 
 /// Those of a name; all without one.

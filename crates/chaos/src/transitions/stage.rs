@@ -1,7 +1,7 @@
 //! A namespace with one object under test, and what it needs beside it.
 
 use anyhow::Context as _;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::core::ApiResource;
 use kube::{Api, Client, ResourceExt as _};
@@ -38,6 +38,9 @@ impl<'a> Stage<'a> {
         namespace: &str,
     ) -> anyhow::Result<Self> {
         let user = User::in_new_namespace(client, namespace).await?;
+        for secret in &subject.secrets {
+            user.create::<Secret>(serde_json::to_value(secret)?).await?;
+        }
         let this = Self { subject, user };
         for manifest in &subject.before {
             this.make(manifest).await?;

@@ -1,6 +1,8 @@
 //! What a schema cannot tell: a good object of each kind, what it needs beside it, and values that mean something.
 
+use atelier_testkit::certificate::Authority;
 use atelier_testkit::manifest::{role, run, service, target, workspace};
+use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 
 /// A namespace's own name, where it stands in a value.
@@ -11,6 +13,9 @@ pub const CONSENTS: &str = "transitions-consents";
 pub const KEEPS_TO_ITSELF: &str = "transitions-private";
 /// An image that no registry has.
 pub const NOWHERE: &str = "registry.invalid/none:1";
+
+/// Under which name a service with a certificate of its own is known.
+const HOSTNAME: &str = "svc.example.com";
 
 /// What a good spec cannot have, beside what it has: the fields of other types of storage.
 const OF_OTHER_TYPES: [&str; 3] = ["storage.azureBlob", "storage.embedded", "storage.gcs"];
@@ -28,6 +33,8 @@ pub struct Subject {
     pub name: &'static str,
     /// A good `spec` that says everything there is to say.
     pub good: Value,
+    /// Secrets that it names. They are made first.
+    pub secrets: Vec<Secret>,
     /// What is made before it and stays. The object under test comes after.
     pub before: Vec<Value>,
     /// What is made after it.
@@ -46,6 +53,8 @@ pub fn subjects() -> Vec<Subject> {
                  "tokens": {"lifetimeSeconds": 600, "rotationSeconds": 600, "generation": 1},
                  "revoked": {"subjects": ["eve"], "tokens": ["one"]}},
         "limits": {"concurrentRequestsPerReplica": 8, "maxBodyBytes": 1000, "queueWaitMs": 100, "timeoutMs": 5000},
+        "tls": {"mode": "Secret", "secretRef": {"name": "own"}, "hostname": HOSTNAME},
+        "cors": ["https://app.example.com"],
     });
     // A store that nobody finds: what is said of it is the same each time.
     let workspace_spec = json!({
@@ -69,6 +78,7 @@ pub fn subjects() -> Vec<Subject> {
         kind,
         name,
         good,
+        secrets: vec![],
         before,
         after,
         renew: false,
@@ -110,7 +120,10 @@ pub fn subjects() -> Vec<Subject> {
             vec![team(), target("cpu", 0, 3, 0), target("other", 0, 3, 0)],
             vec![],
         ),
-        subject("WebService", "svc", service_spec, vec![team()], vec![]),
+        Subject {
+            secrets: vec![Authority::new("team").secret("own", HOSTNAME)],
+            ..subject("WebService", "svc", service_spec, vec![team()], vec![])
+        },
     ]
 }
 
@@ -191,6 +204,7 @@ pub fn values(kind: &str, place: &str) -> Vec<Value> {
                 "/../x"
             ])
         }
+        ("WebService", "cors[]") => json!(["*", "http://[::1]:3000", "app.example.com"]),
         ("WebService", "auth.keyGeneration.primary" | "auth.keyGeneration.secondary") => {
             json!([2, 5, 3])
         }

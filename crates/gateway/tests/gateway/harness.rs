@@ -75,7 +75,8 @@ pub fn policy(keys: Option<(&str, &str)>) -> String {
     }
 }
 
-type Lines = Arc<Mutex<Vec<String>>>;
+/// Lines that somebody says.
+pub type Lines = Arc<Mutex<Vec<String>>>;
 
 /// A running gateway. Killed when dropped.
 pub struct Gateway {
@@ -235,7 +236,8 @@ impl Drop for Gateway {
     }
 }
 
-fn collect(pipe: impl Read + Send + 'static, lines: &Lines) {
+/// Collects what comes out of a pipe.
+pub fn collect(pipe: impl Read + Send + 'static, lines: &Lines) {
     let lines = Arc::clone(lines);
     thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
@@ -247,6 +249,7 @@ fn collect(pipe: impl Read + Send + 'static, lines: &Lines) {
     });
 }
 
-fn lines(lines: &Lines) -> Vec<String> {
+/// All lines so far.
+pub fn lines(lines: &Lines) -> Vec<String> {
     lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }

@@ -8,6 +8,7 @@ mod keys_list;
 mod keys_regenerate;
 mod keys_show;
 pub mod logs;
+pub mod requests;
 pub mod resync;
 pub mod score;
 pub mod token;
@@ -26,6 +27,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Token(args) => token::run(args, global).await,
         Command::Score(args) => score::run(args, global).await,
         Command::Logs(args) => logs::run(args, global).await,
+        Command::Requests(args) => requests::run(args, global).await,
         Command::Why(args) => why::run(args, global).await,
         Command::Cancel(args) => cancel::run(args, global).await,
         Command::Credential(args) => credential::run(args, global).await,

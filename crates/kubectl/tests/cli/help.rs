@@ -10,6 +10,7 @@ const COMMANDS: &[&[&str]] = &[
     &["keys", "regenerate"],
     &["token"],
     &["score"],
+    &["requests"],
     &["logs"],
     &["why"],
     &["cancel"],

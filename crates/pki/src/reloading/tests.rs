@@ -68,6 +68,52 @@ async fn the_latest_that_is_usable_is_used() {
 }
 
 #[test]
+fn of_others_only_what_is_for_the_name_and_not_over_replaces_what_there_is() {
+    let periods = Periods::default();
+    let made = |name: &str, at: Timestamp| {
+        let leaf = Leaf {
+            secret_name: "a".into(),
+            common_name: "a".into(),
+            dns_names: vec![name.into()],
+            ips: Vec::new(),
+            purpose: Purpose::Server,
+        };
+        let authority = Authority::make(at, &periods).unwrap();
+        let issued = authority.issue(&leaf, at, &periods).unwrap();
+        with_certificate(None, &leaf, issued, authority.certificate).unwrap()
+    };
+    let (now, long_ago) = (
+        Timestamp::now(),
+        Timestamp::from_second(1_000_000_000).unwrap(),
+    );
+    let reloading = Reloading::of_others("a", Some("a.example.com".into()));
+    reloading.offer(&made("b.example.com", now));
+    assert_eq!(reloading.generation(), 0);
+    // Better than none.
+    reloading.offer(&made("a.example.com", long_ago));
+    assert_eq!(reloading.generation(), 1);
+    reloading.offer(&made("a.example.com", now));
+    assert_eq!(reloading.generation(), 2);
+    for bad in [made("a.example.com", long_ago), made("b.example.com", now)] {
+        reloading.offer(&bad);
+        assert_eq!(reloading.generation(), 2);
+    }
+}
+
+#[test]
+fn a_copy_is_taken_until_the_secret_itself_was_seen() {
+    let reloading = Reloading::new("a");
+    let (copy, watched) = (secret(), secret());
+    reloading.offer_copy(&copy);
+    assert_eq!(reloading.generation(), 1);
+    *reloading.lock() = true;
+    reloading.offer(&watched);
+    reloading.offer_copy(&copy);
+    assert_eq!(reloading.generation(), 2);
+    assert!(reloading.is_watched());
+}
+
+#[test]
 fn without_authorities_nobody_is_trusted() {
     let reloading = Reloading::new("a");
     let mut alone = secret();

@@ -24,7 +24,12 @@ impl Walk<'_> {
     pub(super) async fn recover(&mut self, what: &str, anew: bool) -> anyhow::Result<()> {
         let good = self.current.clone();
         let begun = Instant::now();
-        let stands = self.put(what, &good, anew).await?;
+        let mut stands = self.put(what, &good, anew).await?;
+        // What depends on it may be at rest and not have heard yet.
+        while stands != Standing::Good && begun.elapsed() < RECOVERS {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            stands = self.stage.stand().await?;
+        }
         let compared = becomes(&self.stage.user, &self.golden).await?;
         // What was waited for to see that it stays is not part of it.
         let took = begun.elapsed();
