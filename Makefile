@@ -39,6 +39,10 @@ fuzz: ## What comes from outside, made up at random, for as long as you like: ma
 mutants: build ## The operator broken on purpose: the above has to find it
 	@tests/mutants
 
+.PHONY: bench
+bench: ## The gateway beside nginx, HAProxy and Envoy, some ten minutes: out/bench/report.md
+	@bench/run $(BENCH_FLAGS)
+
 .PHONY: build
 build: ## The programs, static, for images and tests alike
 	@cargo build --workspace --bins

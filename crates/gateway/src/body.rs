@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 use thiserror::Error;
 use tokio::{
     runtime::Handle,
-    time::{Sleep, timeout},
+    time::{Instant, Sleep, sleep_until, timeout},
 };
 
 use crate::{limits::Turn, record::Outcome, ticket::Ticket};
@@ -152,7 +152,9 @@ enum Content {
     /// The model's answer, which holds the request's turn until its end.
     Model {
         incoming: Incoming,
-        deadline: Pin<Box<Sleep>>,
+        deadline: Instant,
+        /// Until the deadline, once the model has to be waited for: most answers are there at once.
+        sleep: Option<Pin<Box<Sleep>>>,
         _turn: Turn,
     },
     End,
@@ -186,11 +188,12 @@ impl ReplyBody {
 
     /// The model's answer, until `deadline`.
     #[must_use]
-    pub fn model(incoming: Incoming, turn: Turn, deadline: Sleep, ticket: Ticket) -> Self {
+    pub fn model(incoming: Incoming, turn: Turn, deadline: Instant, ticket: Ticket) -> Self {
         let mut body = Self {
             content: Content::Model {
                 incoming,
-                deadline: Box::pin(deadline),
+                deadline,
+                sleep: None,
                 _turn: turn,
             },
             ticket: Some(ticket),
@@ -247,12 +250,22 @@ impl Body for ReplyBody {
                 Poll::Ready(Some(Ok(self.hand_over(data))))
             }
             Content::Model {
-                incoming, deadline, ..
+                incoming,
+                deadline,
+                sleep,
+                ..
             } => {
-                if deadline.as_mut().poll(cx).is_ready() {
+                let frame = Pin::new(incoming).poll_frame(cx);
+                let is_late = if frame.is_ready() {
+                    Instant::now() >= *deadline
+                } else {
+                    let sleep = sleep.get_or_insert_with(|| Box::pin(sleep_until(*deadline)));
+                    sleep.as_mut().poll(cx).is_ready()
+                };
+                if is_late {
                     return self.fail(BodyError::TimedOut, Outcome::TimedOut);
                 }
-                match ready!(Pin::new(incoming).poll_frame(cx)) {
+                match ready!(frame) {
                     Some(Ok(frame)) => {
                         if let Ok(data) = frame.into_data() {
                             return Poll::Ready(Some(Ok(self.hand_over(data))));

@@ -1,6 +1,6 @@
 //! What is spoken on a connection, and how it ends.
 
-use std::{convert::Infallible, future::pending, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::pending, pin::Pin, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use hyper::{
@@ -108,7 +108,7 @@ impl<H: Handler, S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<
             answer(Arc::clone(&handler), peer.clone(), request)
         });
         let stream = TokioIo::new(self.stream);
-        let connection = self.protocols.http1.serve_connection(stream, service);
+        let connection = Box::pin(self.protocols.http1.serve_connection(stream, service));
         // While draining, each answer says that it is the connection's last.
         drive(connection, pending(), self.lifecycle, &*self.handler).await;
     }
@@ -127,7 +127,7 @@ impl<H: Handler, S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<
             }
         });
         let stream = TokioIo::new(self.stream);
-        let connection = self.protocols.http2.serve_connection(stream, service);
+        let connection = Box::pin(self.protocols.http2.serve_connection(stream, service));
         let stop = async {
             tokio::select! {
                 () = activity.idle(self.protocols.idle) => {}
@@ -147,20 +147,23 @@ async fn answer<H: Handler>(
     if let Some(peer) = peer {
         request.extensions_mut().insert(peer);
     }
-    Ok(handler.handle(request).await)
+    // Room for it only while it lasts: it is several times as large as a connection.
+    Ok(Box::pin(handler.handle(request)).await)
 }
 
 /// Serves until the connection ends; after `stop` and while the lifecycle closes it finishes what it has.
+///
+/// The connection is in a box because a future has room for each place where a value has been.
 async fn drive<C: GracefulConnection<Error = hyper::Error>>(
-    connection: C,
+    mut connection: Pin<Box<C>>,
     stop: impl Future<Output = ()>,
     lifecycle: &Lifecycle,
     handler: &impl Handler,
 ) {
-    let mut connection = pin!(connection);
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => Some(ended),
-        () = lifecycle.killed() => return,
+        // Before it is killed, it closes.
         () = lifecycle.closing() => None,
         () = stop => None,
     };
@@ -169,8 +172,9 @@ async fn drive<C: GracefulConnection<Error = hyper::Error>>(
         None => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
-                ended = connection => ended,
+                biased;
                 () = lifecycle.killed() => return,
+                ended = connection => ended,
             }
         }
     };
@@ -218,6 +222,8 @@ impl Drop for Busy {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     #[tokio::test]

@@ -17,7 +17,7 @@ const OURS: &str = "x-atelier-";
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// Says which headers belong to one connection only, or describe how a body is framed on it.
-const HOP_BY_HOP: [HeaderName; 10] = [
+static HOP_BY_HOP: [HeaderName; 10] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -115,8 +115,7 @@ fn is_host(host: &[u8]) -> bool {
 /// Removes from a request what the model must not see: credentials, everything that claims to
 /// come from the gateway, and what concerned only the client's connection.
 pub fn clean_request(headers: &mut HeaderMap) {
-    remove_hop_by_hop(headers);
-    remove_matching(headers, |name| {
+    remove_hop_by_hop(headers, |name| {
         // Many servers hand headers on as variables, where `-` and `_` are the same.
         let name = name.as_str();
         if name.contains('_') {
@@ -158,10 +157,11 @@ pub fn translate(version: Version, target: &Uri, headers: &mut HeaderMap) {
 
 /// Removes from a response what concerned only the model's connection.
 pub fn clean_response(headers: &mut HeaderMap) {
-    remove_hop_by_hop(headers);
+    remove_hop_by_hop(headers, |_| false);
 }
 
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
+/// Removes what belongs to one connection only, and what is `doomed` besides.
+fn remove_hop_by_hop(headers: &mut HeaderMap, doomed: impl Fn(&HeaderName) -> bool) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
@@ -170,15 +170,9 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
         // A peer may not take away what makes the message a message.
         .filter(|name| *name != HOST)
         .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
-    }
-}
-
-fn remove_matching(headers: &mut HeaderMap, doomed: impl Fn(&HeaderName) -> bool) {
     let names: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| doomed(name))
+        .filter(|name| HOP_BY_HOP.contains(name) || named.contains(name) || doomed(name))
         .cloned()
         .collect();
     for name in names {

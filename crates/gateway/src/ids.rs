@@ -33,7 +33,7 @@ impl RequestIds {
         let [ms, plain, client] = sent.map(|value| value.filter(|value| usable(value)).cloned());
         let request = ms.or(plain).unwrap_or_else(|| {
             // A UUID is always a header value; an id must not be the reason for a failure.
-            HeaderValue::from_str(&made()).unwrap_or(HeaderValue::from_static("unknown"))
+            HeaderValue::try_from(made()).unwrap_or(HeaderValue::from_static("unknown"))
         });
         Self {
             request,

@@ -10,7 +10,7 @@ use http::{
 };
 use hyper::body::Incoming;
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use crate::{
@@ -178,8 +178,7 @@ impl Gateway {
         let mut response = match answer {
             Ok(Answer::Model(response, turn)) => {
                 ticket.answered(response.status());
-                response
-                    .map(|incoming| ReplyBody::model(incoming, turn, sleep_until(deadline), ticket))
+                response.map(|incoming| ReplyBody::model(incoming, turn, deadline, ticket))
             }
             Ok(Answer::Own(response)) => {
                 ticket.answered(response.status());

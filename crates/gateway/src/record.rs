@@ -3,23 +3,32 @@
 //! Written by one thread, so that a reader of stdout who stalls stalls only that thread; what
 //! then does not fit in the queue is dropped and counted. Holds no payload and no credential.
 
-use std::{io::Write, sync::Arc, thread};
+use std::{
+    borrow::Cow,
+    io::Write,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelValue;
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::{
     args::{Args, ComputeType},
     metrics::Metrics,
 };
 
-/// Records waiting for the writer: two seconds' worth at 2,000 requests a second.
-const QUEUE: usize = 4096;
+/// Bytes of records waiting for the writer: two seconds' worth at 2,000 requests a second.
+const QUEUE: usize = 2 * 1024 * 1024;
 
-/// Bytes gathered before a write while more records wait.
+/// Bytes gathered before a write, unless [`GATHER`] is over.
 const BATCH: usize = 32 * 1024;
+
+/// How long records are gathered. To wake the writer for each would cost more than to make it.
+const GATHER: Duration = Duration::from_millis(50);
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, EncodeLabelValue)]
@@ -56,30 +65,30 @@ pub enum Outcome {
 
 /// What is recorded of one request. Names as in the original's request telemetry.
 #[derive(Debug, Serialize)]
-pub struct Record {
+pub struct Record<'a> {
     /// When the request's header was complete.
     #[serde(serialize_with = "micros")]
     pub time: Timestamp,
     /// The path, cut at 1024 characters.
-    pub name: String,
+    pub name: &'a str,
     /// The method.
     #[serde(rename = "HTTPMethod")]
-    pub method: String,
+    pub method: &'a str,
     /// The `User-Agent`, cut at 256 characters.
     #[serde(rename = "UserAgent")]
-    pub user_agent: String,
+    pub user_agent: &'a str,
     /// The path and, if there was a query, that there was one: queries may hold credentials.
     #[serde(rename = "RequestUrl")]
-    pub request_url: String,
+    pub request_url: Cow<'a, str>,
     /// The status the client saw; 499 if it left before there was one.
     #[serde(rename = "StatusCode")]
     pub status: u16,
     /// The request id.
     #[serde(rename = "RequestId")]
-    pub request_id: String,
+    pub request_id: &'a str,
     /// The client's own id.
     #[serde(rename = "ClientRequestId", skip_serializing_if = "Option::is_none")]
-    pub client_request_id: Option<String>,
+    pub client_request_id: Option<&'a str>,
     /// From the request's header to the answer's end, in milliseconds.
     #[serde(rename = "Duration")]
     pub duration_ms: f64,
@@ -88,7 +97,7 @@ pub struct Record {
     pub auth_mode: Option<&'static str>,
     /// The caller, where the operator vouches for one. Percent-encoded beyond visible ASCII.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
+    pub subject: Option<Cow<'a, str>>,
     /// Bytes of the body read from the client.
     #[serde(rename = "bytesIn")]
     pub bytes_in: u64,
@@ -128,16 +137,51 @@ impl From<&Args> for Identity {
     }
 }
 
-enum Message {
-    Record(Box<Record>),
-    Flush(oneshot::Sender<()>),
-}
-
 /// Where records are handed in.
 #[derive(Clone, Debug)]
-pub struct Records {
-    queue: mpsc::Sender<Message>,
+pub struct Records(Arc<Last>);
+
+#[derive(Debug)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    /// Told when the first record of a batch is there, when a batch is full, and when somebody waits.
+    more: Condvar,
+    /// What every line ends with.
+    identity: Vec<u8>,
     metrics: Arc<Metrics>,
+}
+
+/// What the writer has not taken yet.
+#[derive(Debug, Default)]
+struct Waiting {
+    lines: Vec<u8>,
+    count: u32,
+    flushes: Vec<oneshot::Sender<()>>,
+    /// Nobody is left who could hand one in.
+    last: bool,
+}
+
+impl Waiting {
+    fn is_urgent(&self) -> bool {
+        self.lines.len() >= BATCH || !self.flushes.is_empty() || self.last
+    }
+}
+
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells the writer that it was the last.
+#[derive(Debug)]
+struct Last(Arc<Shared>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.0.waiting().last = true;
+        self.0.more.notify_one();
+    }
 }
 
 impl Records {
@@ -150,28 +194,36 @@ impl Records {
         out: impl Write + Send + 'static,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
-        let (queue, waiting) = mpsc::channel(QUEUE);
-        let writer = Writer {
-            waiting,
-            identity,
-            out,
-            metrics: Arc::clone(&metrics),
-        };
+        let shared = Arc::new(Shared {
+            waiting: Mutex::default(),
+            more: Condvar::new(),
+            identity: tail(&identity),
+            metrics,
+        });
+        let writer = Arc::clone(&shared);
         thread::Builder::new()
             .name("records".to_owned())
             .stack_size(256 * 1024)
-            .spawn(|| writer.run())?;
-        Ok(Self { queue, metrics })
+            .spawn(move || write(&writer, out))?;
+        Ok(Self(Arc::new(Last(shared))))
     }
 
-    /// Hands a record in, without ever waiting.
-    pub fn push(&self, record: Record) {
-        if self
-            .queue
-            .try_send(Message::Record(Box::new(record)))
-            .is_err()
-        {
-            self.metrics.record_dropped();
+    /// Hands a record in, without ever waiting for stdout.
+    pub fn push(&self, record: &Record<'_>) {
+        let shared = &self.0.0;
+        let mut waiting = shared.waiting();
+        let before = waiting.lines.len();
+        if before > QUEUE {
+            drop(waiting);
+            shared.metrics.record_dropped();
+            return;
+        }
+        append(&mut waiting.lines, record, &shared.identity);
+        waiting.count += 1;
+        let is_full = before < BATCH && waiting.lines.len() >= BATCH;
+        drop(waiting);
+        if before == 0 || is_full {
+            shared.more.notify_one();
         }
     }
 
@@ -179,75 +231,54 @@ impl Records {
     /// stalled stdout never ends it.
     pub async fn flush(&self) {
         let (done, written) = oneshot::channel();
-        if self.queue.send(Message::Flush(done)).await.is_ok() {
-            let _ = written.await;
-        }
+        self.0.0.waiting().flushes.push(done);
+        self.0.0.more.notify_one();
+        let _ = written.await;
     }
 }
 
-struct Writer<W> {
-    waiting: mpsc::Receiver<Message>,
-    identity: Identity,
-    out: W,
-    metrics: Arc<Metrics>,
-}
+fn write(shared: &Shared, mut out: impl Write) {
+    let mut batch = Waiting::default();
+    while !batch.last {
+        let nothing = |waiting: &mut Waiting| waiting.lines.is_empty() && !waiting.is_urgent();
+        let waiting = shared.more.wait_while(shared.waiting(), nothing);
+        let waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+        let gathering = |waiting: &mut Waiting| !waiting.is_urgent();
+        let gathered = shared.more.wait_timeout_while(waiting, GATHER, gathering);
+        let (mut waiting, _) = gathered.unwrap_or_else(PoisonError::into_inner);
+        std::mem::swap(&mut batch, &mut waiting);
+        drop(waiting);
 
-#[derive(Serialize)]
-struct Line<'a> {
-    #[serde(flatten)]
-    record: &'a Record,
-    #[serde(flatten)]
-    identity: &'a Identity,
-}
-
-impl<W: Write> Writer<W> {
-    fn run(mut self) {
-        let mut batch = Vec::new();
-        let mut lines = 0;
-        while let Some(message) = self.waiting.blocking_recv() {
-            let mut next = Some(message);
-            while let Some(message) = next {
-                match message {
-                    Message::Record(record) => {
-                        append(&mut batch, &record, &self.identity);
-                        lines += 1;
-                    }
-                    Message::Flush(done) => {
-                        self.write(&mut batch, &mut lines);
-                        let _ = done.send(());
-                    }
-                }
-                next = if batch.len() < BATCH {
-                    self.waiting.try_recv().ok()
-                } else {
-                    None
-                };
-            }
-            self.write(&mut batch, &mut lines);
-        }
-    }
-
-    fn write(&mut self, batch: &mut Vec<u8>, lines: &mut u32) {
-        if self
-            .out
-            .write_all(batch)
-            .and_then(|()| self.out.flush())
-            .is_err()
-        {
-            for _ in 0..*lines {
-                self.metrics.record_dropped();
+        let written = out.write_all(&batch.lines).and_then(|()| out.flush());
+        if written.is_err() {
+            for _ in 0..batch.count {
+                shared.metrics.record_dropped();
             }
         }
-        batch.clear();
-        batch.shrink_to(2 * BATCH);
-        *lines = 0;
+        for done in batch.flushes.drain(..) {
+            let _ = done.send(());
+        }
+        batch.lines.clear();
+        batch.lines.shrink_to(2 * BATCH);
+        batch.count = 0;
     }
 }
 
-fn append(batch: &mut Vec<u8>, record: &Record, identity: &Identity) {
+/// What follows a record's own members.
+fn tail(identity: &Identity) -> Vec<u8> {
+    // Strings cannot fail to be JSON.
+    let object = serde_json::to_vec(identity).unwrap_or_default();
+    let members = object.strip_prefix(b"{").unwrap_or_default();
+    [b",", members, b"\n"].concat()
+}
+
+fn append(lines: &mut Vec<u8>, record: &Record<'_>, tail: &[u8]) {
     // Neither strings nor numbers can fail to be JSON, and a Vec takes every byte.
-    let _ = serde_json::to_writer(&mut *batch, &Line { record, identity });
-    batch.push(b'\n');
+    let _ = serde_json::to_writer(&mut *lines, record);
+    // The object goes on.
+    if lines.pop_if(|end| *end == b'}').is_some() {
+        lines.extend_from_slice(tail);
+    }
 }
 
 fn micros<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
@@ -256,18 +287,21 @@ fn micros<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok
 
 /// A path as the record shows it: without its query, which may hold credentials.
 #[must_use]
-pub fn redacted_url(path: &str, has_query: bool) -> String {
-    let mut url = clipped(path, 1024);
+pub fn redacted_url(path: &str, has_query: bool) -> Cow<'_, str> {
+    let path = clipped(path, 1024);
     if has_query {
-        url.push_str("?REDACTED");
+        format!("{path}?REDACTED").into()
+    } else {
+        path.into()
     }
-    url
 }
 
 /// The first `limit` characters.
 #[must_use]
-pub fn clipped(text: &str, limit: usize) -> String {
-    text.chars().take(limit).collect()
+pub fn clipped(text: &str, limit: usize) -> &str {
+    // No character takes less than a byte.
+    let end = text.char_indices().nth(limit.min(text.len()));
+    end.map_or(text, |(end, _)| &text[..end])
 }
 
 #[cfg(test)]
@@ -285,16 +319,16 @@ mod tests {
         };
         let record = Record {
             time: "2026-01-02T03:04:05.123456789Z".parse().expect("a time"),
-            name: "/score".to_owned(),
-            method: "POST".to_owned(),
-            user_agent: "curl\n\"8\"".to_owned(),
+            name: "/score",
+            method: "POST",
+            user_agent: "curl\n\"8\"",
             request_url: redacted_url("/score", true),
             status: 200,
-            request_id: "r".to_owned(),
-            client_request_id: Some("c".to_owned()),
+            request_id: "r",
+            client_request_id: Some("c"),
             duration_ms: 1.5,
             auth_mode: Some("Action"),
-            subject: Some("rita".to_owned()),
+            subject: Some("rita".into()),
             bytes_in: 1,
             bytes_out: 2,
             model_ms: Some(1.25),
@@ -302,7 +336,7 @@ mod tests {
             outcome: Outcome::Completed,
         };
         let mut line = Vec::new();
-        append(&mut line, &record, &identity);
+        append(&mut line, &record, &tail(&identity));
         assert_eq!(
             String::from_utf8(line).expect("UTF-8"),
             concat!(
@@ -315,5 +349,18 @@ mod tests {
                 "\n"
             )
         );
+    }
+
+    #[test]
+    fn what_is_long_is_cut_between_characters() {
+        for (text, cut) in [
+            ("", ""),
+            ("ab", "ab"),
+            ("abc", "abc"),
+            ("abcd", "abc"),
+            ("äöüß", "äöü"),
+        ] {
+            assert_eq!(clipped(text, 3), cut);
+        }
     }
 }

@@ -62,7 +62,7 @@ pub async fn serve<H: Handler>(
     lifecycle: Lifecycle,
     handler: Arc<H>,
 ) {
-    let protocols = Protocols::new(limits);
+    let protocols = Arc::new(Protocols::new(limits));
     let free = Arc::new(Semaphore::new(
         limits.connections.get().min(Semaphore::MAX_PERMITS),
     ));
@@ -75,7 +75,7 @@ pub async fn serve<H: Handler>(
         let Some((stream, place)) = accepted else {
             continue;
         };
-        let (protocols, lifecycle) = (protocols.clone(), lifecycle.clone());
+        let (protocols, lifecycle) = (Arc::clone(&protocols), lifecycle.clone());
         let (handler, tls) = (Arc::clone(&handler), tls.clone());
         connections.spawn(async move {
             // Without it small answers wait for the client's acknowledgement. Fails only on a dead socket.
@@ -91,7 +91,10 @@ pub async fn serve<H: Handler>(
                     };
                     connection.http1().await;
                 }
-                Some(tls) => secured(&protocols, &tls, stream, &lifecycle, handler).await,
+                // In a box: others need no room for it.
+                Some(tls) => {
+                    Box::pin(secured(&protocols, &tls, stream, &lifecycle, handler)).await;
+                }
             }
             drop(place);
         });
@@ -124,7 +127,7 @@ async fn secured<H: Handler>(
     handler: Arc<H>,
 ) {
     let shaken = tokio::select! {
-        shaken = timeout(HANDSHAKE, tls.accept(stream)) => shaken,
+        shaken = Box::pin(timeout(HANDSHAKE, tls.accept(stream))) => shaken,
         () = lifecycle.closing() => return,
     };
     match shaken {
@@ -139,7 +142,7 @@ async fn secured<H: Handler>(
             });
             let connection = Connection {
                 protocols,
-                stream,
+                stream: Box::new(stream),
                 peer,
                 lifecycle,
                 handler,

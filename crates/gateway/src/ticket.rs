@@ -4,6 +4,7 @@
 //! hyper does when a client leaves – closes it: no request goes unrecorded.
 
 use std::{
+    borrow::Cow,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -11,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, StatusCode, header::USER_AGENT, request::Parts};
+use http::{HeaderValue, Method, StatusCode, Uri, header::USER_AGENT, request::Parts};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -41,11 +42,26 @@ pub struct Reporter {
 pub struct Ticket {
     reporter: Arc<Reporter>,
     /// Taken when the account is closed.
-    record: Option<Record>,
+    account: Option<Account>,
     arrived: Instant,
     forwarded: Option<Instant>,
     bytes_in: Arc<AtomicU64>,
     _in_flight: Counted,
+}
+
+/// What is known of a request so far. It shares the bytes of the header instead of copying them.
+#[derive(Debug)]
+struct Account {
+    time: Timestamp,
+    /// Absent where there was no header to read.
+    asked: Option<(Method, Uri)>,
+    user_agent: Option<HeaderValue>,
+    ids: RequestIds,
+    status: u16,
+    auth_mode: Option<&'static str>,
+    subject: Option<HeaderValue>,
+    queued: Option<Duration>,
+    bytes_out: u64,
 }
 
 impl Ticket {
@@ -58,31 +74,20 @@ impl Ticket {
         now: Timestamp,
         arrived: Instant,
     ) -> Self {
-        let user_agent = head
-            .headers
-            .get(USER_AGENT)
-            .map(|value| String::from_utf8_lossy(value.as_bytes()));
-        let record = Record {
+        let account = Account {
             time: now,
-            name: clipped(head.uri.path(), 1024),
-            method: clipped(head.method.as_str(), 32),
-            user_agent: clipped(user_agent.as_deref().unwrap_or_default(), 256),
-            request_url: redacted_url(head.uri.path(), head.uri.query().is_some()),
+            asked: Some((head.method.clone(), head.uri.clone())),
+            user_agent: head.headers.get(USER_AGENT).cloned(),
+            ids: ids.clone(),
             status: CLIENT_CLOSED_REQUEST,
-            request_id: ids.request_id().to_owned(),
-            client_request_id: ids.client_request_id().map(str::to_owned),
-            duration_ms: 0.0,
             auth_mode: None,
             subject: None,
-            bytes_in: 0,
+            queued: None,
             bytes_out: 0,
-            model_ms: None,
-            queue_ms: None,
-            outcome: Outcome::ClientAborted,
         };
         Self {
             reporter: Arc::clone(reporter),
-            record: Some(record),
+            account: Some(account),
             arrived,
             forwarded: None,
             bytes_in: Arc::default(),
@@ -98,64 +103,74 @@ impl Ticket {
 
     /// Notes that there was no header to read method and path from.
     pub fn unreadable(&mut self) {
-        self.edit(|record| {
-            for field in [
-                &mut record.name,
-                &mut record.method,
-                &mut record.request_url,
-            ] {
-                field.clear();
-            }
-        });
+        self.edit(|account| account.asked = None);
     }
 
     /// Notes the mode by which the request was judged.
     pub fn judged(&mut self, mode: &'static str) {
-        self.edit(|record| record.auth_mode = Some(mode));
+        self.edit(|account| account.auth_mode = Some(mode));
     }
 
     /// Notes who the caller is.
     pub fn called_by(&mut self, subject: &HeaderValue) {
-        let subject = String::from_utf8_lossy(subject.as_bytes()).into_owned();
-        self.edit(|record| record.subject = Some(subject));
+        self.edit(|account| account.subject = Some(subject.clone()));
     }
 
     /// Notes that the request's turn came.
     pub fn forwarded(&mut self, waited: Duration, now: Instant) {
         self.forwarded = Some(now);
-        self.edit(|record| record.queue_ms = Some(millis(waited)));
+        self.edit(|account| account.queued = Some(waited));
     }
 
     /// Notes the status the client sees.
     pub fn answered(&mut self, status: StatusCode) {
-        self.edit(|record| record.status = status.as_u16());
+        self.edit(|account| account.status = status.as_u16());
     }
 
     /// Counts bytes handed to the client.
     pub fn sent(&mut self, bytes: usize) {
-        self.edit(|record| record.bytes_out += bytes as u64);
+        self.edit(|account| account.bytes_out += bytes as u64);
     }
 
     /// Closes the account. Later calls change nothing.
     pub fn close(&mut self, outcome: Outcome) {
-        let Some(mut record) = self.record.take() else {
+        let Some(account) = self.account.take() else {
             return;
         };
         let now = Instant::now();
         let duration = now - self.arrived;
-        record.outcome = outcome;
-        record.duration_ms = millis(duration);
-        record.model_ms = self.forwarded.map(|since| millis(now - since));
-        record.bytes_in = self.bytes_in.load(Ordering::Relaxed);
+        let (method, path, has_query) = match &account.asked {
+            Some((method, uri)) => (method.as_str(), uri.path(), uri.query().is_some()),
+            None => ("", "", false),
+        };
+        let user_agent = account.user_agent.as_ref().map(text).unwrap_or_default();
+        let record = Record {
+            time: account.time,
+            name: clipped(path, 1024),
+            method: clipped(method, 32),
+            user_agent: clipped(&user_agent, 256),
+            request_url: redacted_url(path, has_query),
+            status: account.status,
+            request_id: account.ids.request_id(),
+            client_request_id: account.ids.client_request_id(),
+            duration_ms: millis(duration),
+            auth_mode: account.auth_mode,
+            subject: account.subject.as_ref().map(text),
+            bytes_in: self.bytes_in.load(Ordering::Relaxed),
+            bytes_out: account.bytes_out,
+            model_ms: self.forwarded.map(|since| millis(now - since)),
+            queue_ms: account.queued.map(millis),
+            outcome,
+        };
         self.reporter
             .metrics
             .finished(record.status, outcome, duration);
-        self.reporter.records.push(record);
+        self.reporter.records.push(&record);
     }
 
-    fn edit(&mut self, change: impl FnOnce(&mut Record)) {
-        if let Some(record) = &mut self.record {
-            change(record);
+    fn edit(&mut self, change: impl FnOnce(&mut Account)) {
+        if let Some(account) = &mut self.account {
+            change(account);
         }
     }
 }
@@ -174,4 +189,8 @@ impl Drop for Ticket {
 /// Milliseconds with three decimals: the record's resolution is the microsecond.
 fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn text(value: &HeaderValue) -> Cow<'_, str> {
+    String::from_utf8_lossy(value.as_bytes())
 }

@@ -129,7 +129,7 @@ fn a_reader_of_stdout_who_stalls_delays_no_request_and_losses_are_counted() {
         gateway.until_ready().await;
         let agent = "a".repeat(256);
         let mut connection = crate::http_client::connect().await.expect("a connection");
-        // A pipe holds 64 KiB, the writer and the queue hold 4096 records and a little more.
+        // A pipe holds 64 KiB, the writer and the queue hold 2 MiB and a little more.
         for _ in 0..6000 {
             let denied = request("POST", "/score", &[("user-agent", &agent)], "");
             assert_eq!(
