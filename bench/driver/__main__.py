@@ -114,7 +114,7 @@ def said(*line):
 
 def versions(args):
     cpu = said("grep", "-m1", "model name", "/proc/cpuinfo").split(": ")[1]
-    envoy = said(args.envoy, "--version").split("/")[1]
+    envoy = said(args.envoy, "--version").rpartition("version: ")[2].split("/")[1]
     return [
         f"{cpu}, {os.cpu_count()} cores, Linux {platform.release()}",
         f"{said('nginx', '-v')}; {said('haproxy', '-v')}; Envoy {envoy}",
