@@ -66,9 +66,8 @@ impl<T: Clone + PartialEq + Send + 'static> BroughtSecrets<T> {
     /// one that it has named before is let go.
     pub fn look(self: &Arc<Self>, namespace: &str, object: &str, secret: &str) -> Brought<T> {
         let mut followed = self.lock();
-        let others = |place: &Place| place.0 != namespace || place.1 != secret;
         release(&mut followed, |place, by| {
-            others(place) && place.0 == namespace && by == object
+            place.0 == namespace && place.1 != secret && by == object
         });
         let place = (namespace.to_owned(), secret.to_owned());
         let one = followed.entry(place.clone()).or_insert_with(|| Followed {
@@ -90,11 +89,6 @@ impl<T: Clone + PartialEq + Send + 'static> BroughtSecrets<T> {
     /// Lets go what only objects name that are not there any more.
     pub fn retain(&self, exists: impl Fn(&str, &str) -> bool) {
         release(&mut self.lock(), |place, by| !exists(&place.0, by));
-    }
-
-    /// How many are followed.
-    pub fn count(&self) -> usize {
-        self.lock().len()
     }
 
     async fn follow(self: Arc<Self>, place: Place) {

@@ -50,10 +50,11 @@ pub async fn reconcile(service: Arc<WebService>, ctx: Arc<Ctx>) -> Result<Action
         return Ok(Action::await_change());
     }
     let namespace = service.namespace().unwrap_or_default();
+    let transport = transport(&service.spec.tls, ctx.issuer.is_some());
     let (progress, next) = match admit(&ctx, &namespace, service.uid().as_deref(), MANAGER).await? {
         Admission::Hold => return Ok(Action::await_change()),
         Admission::Shut(shut) => (Progress::Shut(shut), None),
-        Admission::Admitted(workspace) => match make(service, &workspace, &ctx).await {
+        Admission::Admitted(workspace) => match make(service, &workspace, transport, &ctx).await {
             Ok((known, next)) => (Progress::Made(known), next),
             Err(error) if error.needs_help() => (Progress::Blocked(error), Some(RARELY)),
             Err(error) => return Err(error),
@@ -63,7 +64,6 @@ pub async fn reconcile(service: Arc<WebService>, ctx: Arc<Ctx>) -> Result<Action
     let uid = service.metadata.uid.as_deref().unwrap_or_default();
     let contested = ctx.contests.of(uid, now);
     let seen = observe(service, &ctx);
-    let transport = transport(&service.spec.tls, ctx.issuer.is_some());
     let contested_now = contested.as_ref();
     let after = status::status(service, transport, &progress, &seen, contested_now, now);
     let written = kit::status::write(
@@ -103,13 +103,13 @@ pub fn effective_mode(service: &WebService) -> AuthMode {
 async fn make(
     service: &WebService,
     workspace: &Workspace,
+    transport: Transport<'_>,
     ctx: &Ctx,
 ) -> Result<(Known, Option<Duration>), Error> {
     let parent =
         Parent::of(service, &workspace.name_any()).ok_or(Error::Unnamed(ChildKind::Deployment))?;
     let applier = ctx.applier(MANAGER);
     let internal = ctx.settings.gateway_client.is_some();
-    let transport = transport(&service.spec.tls, ctx.issuer.is_some());
     let mut contested = None;
     let mut unless_contested = |error: Error| match error {
         Error::Contested(_) => {

@@ -117,7 +117,7 @@ impl Cors {
             return;
         }
         answer.remove(ACCESS_CONTROL_ALLOW_ORIGIN);
-        if !answer.contains_key(VARY) || answer.get(VARY) != Some(&VARIES) {
+        if answer.get(VARY) != Some(&VARIES) {
             answer.append(VARY, HeaderValue::from_static("origin"));
         }
         if let Some(allowed) = request.get(ORIGIN).and_then(|origin| self.allowed(origin)) {
