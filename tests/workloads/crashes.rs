@@ -114,8 +114,9 @@ async fn ten_kills_of_the_operator_leave_the_same_end_and_the_same_keys() {
             .unwrap();
         assert_eq!((status.attempts, status.exit_code), (1, Some(0)), "{name}");
     }
+    let sight = witness.stop();
     assert_eq!(
-        witness.stop(),
+        (sight.slots, sight.pods_of_a_run),
         (2, 1),
         "slots at most, live pods of one run at most"
     );
