@@ -24,6 +24,7 @@ use crate::kit::triggers::Triggers;
 use crate::kit::watch::Watches;
 use crate::leader::Claim;
 use crate::region::Regions;
+use crate::web_service::own_keys;
 use crate::web_service::transport::Held;
 use crate::workspace::storage::Probes;
 
@@ -96,6 +97,8 @@ pub struct Ctx {
     pub issuer: Option<Arc<Issuer>>,
     /// Certificates that services name and others keep.
     pub certificates: Arc<BroughtSecrets<Held>>,
+    /// Keys that services name and others keep.
+    pub own_keys: Arc<BroughtSecrets<own_keys::Held>>,
     /// What is known of the workspaces' storages.
     pub probes: Probes,
     /// Tells that a workspace is gone.

@@ -127,6 +127,12 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
             "WebService",
             |secret| Inspected::of(secret).map_err(|error| error.to_string()),
         ),
+        own_keys: BroughtSecrets::new(
+            client.clone(),
+            triggers.clone(),
+            "WebService",
+            web_service::own_keys::read,
+        ),
         regions,
         access: Access::default(),
         client,

@@ -3,6 +3,8 @@
 //! Each test has a namespace of its own, with a Reader `rita` and a Contributor `conny`. The chart has `actions.enabled`.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+#[path = "actions/answers.rs"]
+mod answers;
 #[path = "actions/credentials.rs"]
 mod credentials;
 #[path = "actions/endurance.rs"]
@@ -13,6 +15,10 @@ mod identity;
 mod keys;
 #[path = "actions/outage.rs"]
 mod outage;
+#[path = "actions/own_keys.rs"]
+mod own_keys;
+#[path = "actions/region.rs"]
+mod region;
 #[path = "actions/resync.rs"]
 mod resync;
 #[path = "actions/rotation.rs"]

@@ -17,7 +17,7 @@ use super::object::{MANAGER, get, named};
 use crate::kit::{Error, random};
 use crate::web_service::keys::{Key, Keys, Stored, fingerprint, regenerate as anew};
 use crate::web_service::keystore::{entries, pair_of};
-use crate::web_service::{effective_mode, gateway_secret_name, keys_secret_name};
+use crate::web_service::{effective_mode, gateway_secret_name, keys_secret_name, own_keys};
 
 /// How long the leading replica may take to tell the gateways.
 const TOLD: Duration = Duration::from_secs(20);
@@ -28,6 +28,7 @@ const TRIES: usize = 5;
 /// Both keys.
 pub async fn list(deps: Deps, call: Call) -> Result<ServiceKeys, Refusal> {
     let service: WebService = get(&deps.client, &call).await?;
+    of_the_service(&service)?;
     let (_, stored) = read(&deps, &call, &service).await?;
     let keys = both(stored)?;
     Ok(ServiceKeys {
@@ -38,6 +39,17 @@ pub async fn list(deps: Deps, call: Call) -> Result<ServiceKeys, Refusal> {
     })
 }
 
+/// Keys that the team keeps itself are neither shown nor made here: who may name a Secret need not be one who may read it.
+fn of_the_service(service: &WebService) -> Result<(), Refusal> {
+    let Some(secret) = own_keys::wanted(service) else {
+        return Ok(());
+    };
+    Err(Refusal::conflict(format!(
+        "the keys of this service stand in Secret {secret}, which its team keeps (spec.auth.keysSecretRef): read or \
+         change them there"
+    )))
+}
+
 /// One key made anew. Answers once the gateways' Secret has the new digest and no longer the old one.
 pub async fn regenerate(
     deps: Deps,
@@ -45,6 +57,7 @@ pub async fn regenerate(
     asked: KeyRegeneration,
 ) -> Result<RegeneratedKey, Refusal> {
     let service: WebService = get(&deps.client, &call).await?;
+    of_the_service(&service)?;
     let which = asked.key_type;
     // Decided once: a try that went unanswered and had been done is found to be done.
     let fresh = random::bytes().map_err(|error| Refusal::internal(error.to_string()))?;

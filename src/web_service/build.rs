@@ -189,10 +189,12 @@ pub fn gateway_secret(
     public: Option<&PublicKeys>,
 ) -> Result<Desired, Error> {
     let data = [(POLICY_KEY.to_owned(), policy.to_json()?.into_bytes())].into();
-    let annotations = public.map(|public| (labels::KEYS_UID.to_owned(), public.secret_uid.clone()));
+    let made_from = public.map(|public| (labels::KEYS_UID.to_owned(), public.secret_uid.clone()));
+    let brought = public.and_then(|public| public.brought.clone());
+    let brought = brought.map(|name| (labels::KEYS_SECRET.to_owned(), name));
     let mut metadata = parent.child(gateway_secret_name(&parent.name));
     let all = metadata.annotations.get_or_insert_default();
-    all.extend(annotations);
+    all.extend(made_from.into_iter().chain(brought));
     secrets::desired(metadata, secrets::OPAQUE, data)
 }
 

@@ -237,6 +237,8 @@ impl Key {
 pub struct PublicKeys {
     /// Uid of the Secret that holds the keys.
     pub secret_uid: String,
+    /// Its name, where it is one that others keep.
+    pub brought: Option<String>,
     /// How often they were made, and digests.
     pub slots: KeySlots,
     /// The generations that the spec asked for when they were made.
@@ -323,6 +325,7 @@ impl State {
         };
         PublicKeys {
             secret_uid,
+            brought: None,
             slots: KeySlots {
                 primary: slot(&self.primary, primary),
                 secondary: slot(&self.secondary, secondary),

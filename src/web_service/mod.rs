@@ -7,6 +7,8 @@
 mod build;
 pub mod keys;
 pub mod keystore;
+pub mod own_keys;
+mod region;
 mod status;
 pub mod tokens;
 pub mod transport;
@@ -155,6 +157,7 @@ async fn make(
     }
     let (tls, after) = encryption(service, &parent, transport, ctx);
     known.tls = tls;
+    known.location = Some(workspace.spec.location.clone());
     next = next.into_iter().chain(after).min();
     let deployment = build::deployment(service, &parent, transport, &ctx.settings, &identity)?;
     let front = build::service(&parent, transport, internal)?;
@@ -207,10 +210,12 @@ pub async fn sweep(ctx: Arc<Ctx>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        ctx.certificates.retain(|namespace, name| {
+        let is_there = |namespace: &str, name: &str| {
             let service = ObjectRef::new(name).within(namespace);
             ctx.stores.web_services.get(&service).is_some()
-        });
+        };
+        ctx.certificates.retain(is_there);
+        ctx.own_keys.retain(is_there);
     }
 }
 
@@ -225,13 +230,26 @@ async fn know(
     let rules = state
         .as_ref()
         .map(|state| tokens::rules(service, parent, state));
-    let keys = keystore::ensure(service, parent, rules.as_ref(), ctx).await?;
+    let (keys, own_keys) = match own_keys::wanted(service) {
+        Some(secret) => {
+            let (keys, standing) =
+                own_keys::ensure(service, parent, secret, rules.as_ref(), ctx).await?;
+            (keys, Some(standing))
+        }
+        None => {
+            ctx.own_keys.let_go(&parent.namespace, &parent.name);
+            let keys = keystore::ensure(service, parent, rules.as_ref(), ctx).await?;
+            (keys, None)
+        }
+    };
     let policy = build::policy(effective_mode(service), keys.as_ref(), rules.as_ref())?;
     let tokens = state.map_or_else(Vec::new, |state| state.keys().to_vec());
     let known = Known {
         keys,
+        own_keys,
         tokens,
         tls: None,
+        location: None,
     };
     Ok((known, policy, next))
 }

@@ -1,7 +1,8 @@
 //! The status of a service: pure.
 
 use atelier_api::conditions::{
-    AVAILABLE, READY, RECONCILING, STALLED, TRANSPORT_ENCRYPTED, reasons,
+    AVAILABLE, KEYS_ACCEPTED, READY, RECONCILING, REGION_MATCHES, STALLED, TRANSPORT_ENCRYPTED,
+    reasons,
 };
 use atelier_api::gateway_policy::KeySlot;
 use atelier_api::v1alpha1::{
@@ -13,10 +14,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt as _;
 
 use super::build::{self, GATEWAY, MODEL};
-use super::effective_mode;
 use super::keys::{PublicKeys, fingerprint};
+use super::region::crossing;
 use super::tokens::decide::Noted;
 use super::transport::{Standing, Transport};
+use super::{effective_mode, own_keys};
 use crate::kit::Error;
 use crate::kit::children::DeploymentView;
 use crate::kit::conditions::{Conditions, whole_second};
@@ -44,10 +46,14 @@ pub enum Progress {
 pub struct Known {
     /// The two keys.
     pub keys: Option<PublicKeys>,
+    /// What became of the keys of its team's own, where it names some.
+    pub own_keys: Option<own_keys::Standing>,
     /// The keys that sign tokens.
     pub tokens: Vec<Noted>,
     /// How connections are encrypted. Nothing while that is not known.
     pub tls: Option<Standing>,
+    /// Where the workspace is.
+    pub location: Option<String>,
 }
 
 /// What there is of a service.
@@ -135,6 +141,24 @@ pub fn status(
         "{} of {} replicas answer",
         view.available, service.spec.replicas
     );
+    let conditions = Conditions::new(&before.conditions, generation, now)
+        .set(READY, ready, reason, &message)
+        .set(
+            AVAILABLE,
+            Some(available),
+            if available { reasons::READY } else { reason },
+            &answering,
+        )
+        .set(TRANSPORT_ENCRYPTED, encrypted.0, encrypted.1, encrypted.2);
+    let conditions = match progress {
+        Progress::Made(known) => special(conditions, service, known),
+        Progress::Blocked(_) | Progress::Shut(_) => conditions,
+    };
+    let conditions = conditions
+        .set_while(transitioning, RECONCILING, reason, &message)
+        .set_while(stalled, STALLED, reason, &message)
+        .contested(contested)
+        .build();
     WebServiceStatus {
         observed_generation: generation,
         state: Some(state),
@@ -148,19 +172,21 @@ pub fn status(
         ready_replicas: view.ready,
         updated_replicas: view.updated,
         selector: parent.as_ref().map(selector),
-        conditions: Conditions::new(&before.conditions, generation, now)
-            .set(READY, ready, reason, &message)
-            .set(
-                AVAILABLE,
-                Some(available),
-                if available { reasons::READY } else { reason },
-                &answering,
-            )
-            .set(TRANSPORT_ENCRYPTED, encrypted.0, encrypted.1, encrypted.2)
-            .set_while(transitioning, RECONCILING, reason, &message)
-            .set_while(stalled, STALLED, reason, &message)
-            .contested(contested)
-            .build(),
+        conditions,
+    }
+}
+
+/// The conditions that only some services have.
+fn special<'a>(conditions: Conditions<'a>, service: &WebService, known: &Known) -> Conditions<'a> {
+    let conditions = match &known.own_keys {
+        Some(own) => conditions.set(KEYS_ACCEPTED, Some(!own.failed), own.reason, &own.message),
+        None => conditions,
+    };
+    match crossing(service, known.location.as_deref()) {
+        Some((matches, reason, message)) => {
+            conditions.set(REGION_MATCHES, Some(matches), reason, &message)
+        }
+        None => conditions,
     }
 }
 
@@ -240,6 +266,10 @@ fn judge(service: &WebService, progress: &Progress, seen: &Seen, settled: bool) 
         }
         Progress::Made(known) => {
             if let Some(standing) = known.tls.as_ref().filter(|standing| standing.failed) {
+                let message = standing.message.clone();
+                return verdict(ServiceState::Failed, standing.reason, message);
+            }
+            if let Some(standing) = known.own_keys.as_ref().filter(|own| own.failed) {
                 let message = standing.message.clone();
                 return verdict(ServiceState::Failed, standing.reason, message);
             }
@@ -390,6 +420,16 @@ pub fn transitions(
         let told = told.filter(|told| told.type_ == TRANSPORT_ENCRYPTED);
         let told = told.map(|told| told.message.clone()).next();
         events.push((true, "TransportNotEncrypted", told.unwrap_or_default()));
+    }
+    let crosses = |status: &WebServiceStatus| {
+        let mut told = status.conditions.iter();
+        let told = told.find(|told| told.type_ == REGION_MATCHES && told.status == "False");
+        told.map(|told| told.message.clone())
+    };
+    if let Some(message) = crosses(after)
+        && before.and_then(crosses).is_none()
+    {
+        events.push((true, "RegionsDiffer", message));
     }
     let state = before.and_then(|b| b.state);
     let message = || {

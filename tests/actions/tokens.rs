@@ -16,7 +16,7 @@ use crate::team::{CONTRIBUTOR, READER, plugin, team};
 
 /// How often a thing is taken back, each time measured: `ATELIER_TEST_TRIALS` makes it more.
 #[allow(clippy::disallowed_methods)] // A test has no command line of its own.
-fn trials() -> usize {
+pub fn trials() -> usize {
     let asked = std::env::var("ATELIER_TEST_TRIALS").ok();
     asked.map_or(10, |asked| asked.parse().unwrap())
 }
@@ -65,7 +65,7 @@ async fn refused_after(way: &Way, token: &str) -> Duration {
     begun.elapsed()
 }
 
-fn tell(what: &str, mut took: Vec<Duration>) {
+pub fn tell(what: &str, mut took: Vec<Duration>) {
     took.sort();
     let at = |share: f64| took[((took.len() - 1) as f64 * share).round() as usize];
     println!(

@@ -12,6 +12,10 @@ pub const DRIFT_CONTESTED: &str = "DriftContested";
 pub const AVAILABLE: &str = "Available";
 /// WebService: requests come over TLS only.
 pub const TRANSPORT_ENCRYPTED: &str = "TransportEncrypted";
+/// WebService with keys of its team's own: the two keys in the Secret that it names open the service.
+pub const KEYS_ACCEPTED: &str = "KeysAccepted";
+/// WebService that asks for a location: it is the one where the workspace is.
+pub const REGION_MATCHES: &str = "RegionMatches";
 /// Workspace: the managed identity has all its grants.
 pub const IDENTITY_ACCESS: &str = "IdentityAccess";
 /// Workspace: objects can be written, read and deleted in its storage, as it was last tried.
@@ -114,6 +118,14 @@ pub mod reasons {
     pub const CERTIFICATE_REFUSED: &str = "CertificateRefused";
     /// WebService: its certificate is over, or does not hold yet.
     pub const CERTIFICATE_EXPIRED: &str = "CertificateExpired";
+    /// WebService: the Secret with the keys of its team's own is not there.
+    pub const KEYS_MISSING: &str = "KeysMissing";
+    /// WebService: what is in the Secret cannot be two keys; the message says why.
+    pub const KEYS_REFUSED: &str = "KeysRefused";
+    /// WebService: it is in the workspace's location.
+    pub const SAME_LOCATION: &str = "SameLocation";
+    /// WebService: it is in another location than the workspace.
+    pub const OTHER_LOCATION: &str = "OtherLocation";
     /// WebService: a replica fits on no node.
     pub const UNSCHEDULABLE: &str = "Unschedulable";
     /// WebService: replicas run but do not answer.

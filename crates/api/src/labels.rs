@@ -33,6 +33,9 @@ pub const SERVICE_ACCOUNT_UID: &str = "atelier.dev/service-account-uid";
 /// Annotation of a gateway's Secret: the uid of the keys Secret it was made from.
 pub const KEYS_UID: &str = "atelier.dev/keys-uid";
 
+/// Annotation of a gateway's Secret: the name of the Secret with its team's own keys, if it was made from those.
+pub const KEYS_SECRET: &str = "atelier.dev/keys-secret";
+
 /// Annotation of a volume: the uid of the Workspace that it goes with; empty if it stays.
 pub const GOES_WITH: &str = "atelier.dev/goes-with";
 

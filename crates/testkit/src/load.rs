@@ -57,7 +57,12 @@ impl Caller {
         if let Some(key) = key {
             request = request.header("authorization", format!("Bearer {key}"));
         }
-        let request = request.body(Full::from(body.to_owned())).unwrap();
+        let request = request.body(Full::from(body.to_owned()));
+        self.send(request.unwrap()).await
+    }
+
+    /// Sends any request.
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
         let failed = |reason: String| Answer {
             status: 0,
             headers: HeaderMap::new(),

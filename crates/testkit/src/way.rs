@@ -9,6 +9,7 @@ use std::time::Duration;
 use atelier_api::WebService;
 use futures::StreamExt as _;
 use futures::future::{Ready, ready};
+use http_body_util::Full;
 use hyper_util::client::legacy::connect::dns::Name;
 use k8s_openapi::api::core::v1::Service;
 use kube::runtime::WatchStreamExt as _;
@@ -99,6 +100,14 @@ impl Way {
     /// Posts a body on a connection of its own.
     pub async fn post(&self, key: Option<&str>, body: &str) -> Answer {
         self.caller().post(&self.url, key, body).await
+    }
+
+    /// Sends any request to a path of the service, on a connection of its own.
+    pub async fn send(&self, request: http::request::Builder, path: &str, body: &[u8]) -> Answer {
+        let origin = self.url.split('/').take(3).collect::<Vec<_>>().join("/");
+        let body = Full::from(body.to_vec());
+        let request = request.uri(format!("{origin}{path}")).body(body);
+        self.caller().send(request.unwrap()).await
     }
 
     /// Clients that post one request after another.

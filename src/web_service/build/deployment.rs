@@ -33,6 +33,8 @@ pub const GATEWAY: &str = "gateway";
 /// Name of the model server's container.
 pub const MODEL: &str = "model";
 
+/// The label of a node that tells its region, by the convention of Kubernetes.
+const REGION: &str = "topology.kubernetes.io/region";
 const TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const POLICY_DIR: &str = "/etc/atelier/gateway";
 const TLS_DIR: &str = "/etc/atelier/tls";
@@ -68,6 +70,8 @@ pub fn deployment(
     };
     let volumes = [token_volume(), policy_volume(&name)];
     pod.volumes = Some(volumes.into_iter().chain(certificate).collect());
+    let region = spec.location.clone();
+    pod.node_selector = region.map(|region| [(REGION.to_owned(), region)].into());
     let template = PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(parent.labels()),

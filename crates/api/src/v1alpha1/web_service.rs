@@ -58,6 +58,14 @@ pub struct WebServiceSpec {
     /// one replica, keys off unless asked for.
     #[serde(default)]
     pub class: Class,
+    /// The region where the replicas run: on nodes whose label `topology.kubernetes.io/region` has this value. Absent:
+    /// wherever there is room. The condition `RegionMatches` says whether it is where the workspace is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$")
+    )]
+    pub location: Option<String>,
     /// Image of the model server. It must listen on the pod's loopback address only, and its user must not be root.
     #[schemars(length(min = 1, max = 512))]
     pub image: String,

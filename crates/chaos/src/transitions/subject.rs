@@ -2,6 +2,7 @@
 
 use atelier_testkit::certificate::Authority;
 use atelier_testkit::manifest::{role, run, service, target, workspace};
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 
@@ -49,7 +50,8 @@ pub fn subjects() -> Vec<Subject> {
     let service_spec = json!({
         "class": "Cluster", "image": "atelier.dev/sklearn:1", "command": ["serve", "--quietly"], "port": 5001,
         "scorePath": "/score", "replicas": 1, "resources": {"cpu": "20m", "memory": "64Mi"},
-        "auth": {"mode": "Key", "keyGeneration": {"primary": 1, "secondary": 1},
+        "location": "local",
+        "auth": {"mode": "Key", "keysSecretRef": {"name": "keys"}, "keyGeneration": {"primary": 1, "secondary": 1},
                  "tokens": {"lifetimeSeconds": 600, "rotationSeconds": 600, "generation": 1},
                  "revoked": {"subjects": ["eve"], "tokens": ["one"]}},
         "limits": {"concurrentRequestsPerReplica": 8, "maxBodyBytes": 1000, "queueWaitMs": 100, "timeoutMs": 5000},
@@ -121,10 +123,22 @@ pub fn subjects() -> Vec<Subject> {
             vec![],
         ),
         Subject {
-            secrets: vec![Authority::new("team").secret("own", HOSTNAME)],
+            secrets: vec![Authority::new("team").secret("own", HOSTNAME), keys("keys")],
             ..subject("WebService", "svc", service_spec, vec![team()], vec![])
         },
     ]
+}
+
+/// A Secret with two keys of a team's own.
+fn keys(name: &str) -> Secret {
+    let data = [("primary", "p"), ("secondary", "s")];
+    let data = data.map(|(slot, letter)| (slot.to_owned(), ByteString(letter.repeat(32).into())));
+    let mut secret = Secret {
+        data: Some(data.into()),
+        ..Secret::default()
+    };
+    secret.metadata.name = Some(name.to_owned());
+    secret
 }
 
 /// Values of a place that mean something, beside those that the schema gives. Good ones and bad ones; what each is, the
@@ -193,6 +207,7 @@ pub fn values(kind: &str, place: &str) -> Vec<Value> {
         // Not with several replicas: it takes more than one try.
         ("WebService", "class") => json!(["Instance", "Cluster", "Instance", "Cluster"]),
         ("WebService", "replicas") => json!([2, 3, 0, 1]),
+        ("WebService", "location") => json!(["nowhere", "not a region!"]),
         ("WebService", "port") => json!([5002, 8080, 8081]),
         ("WebService", "scorePath") => {
             json!([

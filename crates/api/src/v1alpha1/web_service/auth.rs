@@ -4,6 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::v1alpha1::SecretRef;
+
 /// Who may call a service.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -13,6 +15,12 @@ pub struct Auth {
     /// which is `Key` for Cluster and `None` for Instance. Keys survive being turned off and on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<AuthMode>,
+    /// A Secret with two keys of your own, under `primary` and `secondary`: each 32 to 512 visible ASCII characters, as
+    /// random as a key has to be. Change one there, and within a second the old one is refused. While it is named,
+    /// nobody is shown the keys by way of the service, none is made, and `keyGeneration` does nothing. What cannot be
+    /// two keys is refused, and those from before go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys_secret_ref: Option<SecretRef>,
     /// Raise a slot's number to make its key anew. The old key stops working within a second; the other slot is
     /// untouched. Lowering a number does nothing.
     #[serde(default)]
@@ -131,7 +139,7 @@ pub struct KeysStatus {
 pub struct KeyStatus {
     /// How often the key was asked to be made anew, from 1.
     pub generation: i64,
-    /// When it was made.
+    /// When it was made; of a key of your own, when it was first seen.
     pub created_at: Time,
     /// The first 8 hexadecimal digits of the key's SHA-256 digest.
     #[schemars(length(max = 8))]
