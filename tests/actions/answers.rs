@@ -26,7 +26,9 @@ signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_POST(self):
-        sent = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or b"{}")
+        sent = self.rfile.read(int(self.headers.get("content-length", 0))) or b"{}"
+        try: sent = json.loads(sent)
+        except ValueError: sent = {"status": 400}
         if not isinstance(sent, dict): sent = {}
         time.sleep(sent.get("sleep", 0))
         if sent.get("do") == "reset":
@@ -88,7 +90,9 @@ fn row(case: &'static str, request: Builder, body: &str, status: u16, also: Also
 }
 
 fn post(credential: &str) -> Builder {
-    let request = Request::post("").header("content-type", "application/json");
+    let request = Request::builder()
+        .method("POST")
+        .header("content-type", "application/json");
     match credential {
         "" => request,
         credential => request.header("authorization", format!("Bearer {credential}")),
@@ -316,9 +320,18 @@ async fn every_row_of_the_table_of_answers_holds() {
             Also::Refused,
         ),
         row(
-            "a body that is no JSON",
+            "a body that the model cannot read",
             post(&key),
             "{",
+            400,
+            Also::Models,
+        ),
+        row(
+            "an upgrade",
+            post(&key)
+                .header("connection", "upgrade")
+                .header("upgrade", "websocket"),
+            "{}",
             400,
             Also::Refused,
         ),
@@ -392,12 +405,21 @@ async fn every_row_of_the_table_of_answers_holds() {
             204,
             Also::Plain,
         ),
-        at("/", row("health", Request::get(""), "", 200, Also::Plain)),
+        at(
+            "/",
+            row(
+                "health",
+                Request::builder().method("GET"),
+                "",
+                200,
+                Also::Plain,
+            ),
+        ),
         at(
             "/swagger.json",
             row(
                 "the description without a credential",
-                Request::get(""),
+                Request::builder().method("GET"),
                 "",
                 401,
                 Also::Challenged,

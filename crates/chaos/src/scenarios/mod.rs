@@ -4,6 +4,7 @@ mod actions;
 mod compute;
 mod first;
 mod keys;
+mod own_keys;
 mod roles;
 mod service;
 mod storage;
@@ -13,7 +14,7 @@ mod tokens;
 use crate::Scenario;
 
 /// All of them.
-pub static ALL: [&dyn Scenario; 9] = [
+pub static ALL: [&dyn Scenario; 10] = [
     &roles::Roles,
     &compute::Compute,
     &service::Service,
@@ -23,6 +24,7 @@ pub static ALL: [&dyn Scenario; 9] = [
     &actions::Actions,
     &tokens::Tokens,
     &tls::Tls,
+    &own_keys::OwnKeys,
 ];
 
 /// Those of a name; all without one.
