@@ -179,6 +179,11 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         watching.watches.run_role_bindings().await;
         "watch of role bindings"
     });
+    let (asking, until) = (ctx.clone(), stop.clone());
+    vital.spawn(async move {
+        web_service::expose::gateway_api::follow(asking, until).await;
+        "watch of the Gateway API"
+    });
     vital.spawn({
         let ctx = ctx.clone();
         async move {

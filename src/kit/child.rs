@@ -1,9 +1,11 @@
 //! Children: the Kubernetes objects that are made for a custom resource.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
+};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use kube::api::{ApiResource, DynamicObject};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client, ResourceExt as _};
 use serde::Serialize;
 
@@ -21,9 +23,20 @@ pub enum ChildKind {
     Deployment,
     Pod,
     PersistentVolumeClaim,
+    ConfigMap,
+    HttpRoute,
+    BackendTlsPolicy,
 }
 
+/// Group and version of the Gateway API.
+pub const GATEWAY_API: (&str, &str) = ("gateway.networking.k8s.io", "v1");
+
 impl ChildKind {
+    /// The kinds of the Gateway API that are made, with what goes with them. They are watched, in each workspace's
+    /// namespace, where the cluster has them.
+    pub const OF_GATEWAY_API: [Self; 3] =
+        [Self::ConfigMap, Self::HttpRoute, Self::BackendTlsPolicy];
+
     /// The kinds that are watched in each workspace's namespace. RoleBindings are watched for the whole cluster:
     /// they come before the rights to anything else in a namespace.
     pub const PER_NAMESPACE: [Self; 7] = [
@@ -47,6 +60,9 @@ impl ChildKind {
             Self::Deployment => ApiResource::erase::<Deployment>(&()),
             Self::Pod => ApiResource::erase::<Pod>(&()),
             Self::PersistentVolumeClaim => ApiResource::erase::<PersistentVolumeClaim>(&()),
+            Self::ConfigMap => ApiResource::erase::<ConfigMap>(&()),
+            Self::HttpRoute => of_gateway_api(self.as_str(), "httproutes"),
+            Self::BackendTlsPolicy => of_gateway_api(self.as_str(), "backendtlspolicies"),
         }
     }
 
@@ -61,6 +77,9 @@ impl ChildKind {
             Self::Deployment => "Deployment",
             Self::Pod => "Pod",
             Self::PersistentVolumeClaim => "PersistentVolumeClaim",
+            Self::ConfigMap => "ConfigMap",
+            Self::HttpRoute => "HTTPRoute",
+            Self::BackendTlsPolicy => "BackendTLSPolicy",
         }
     }
 
@@ -68,6 +87,12 @@ impl ChildKind {
     pub fn api(self, client: &Client, namespace: &str) -> Api<DynamicObject> {
         Api::namespaced_with(client.clone(), namespace, &self.api_resource())
     }
+}
+
+fn of_gateway_api(kind: &str, plural: &str) -> ApiResource {
+    let (group, version) = GATEWAY_API;
+    let kind = GroupVersionKind::gvk(group, version, kind);
+    ApiResource::from_gvk_with_plural(&kind, plural)
 }
 
 /// Names one child.

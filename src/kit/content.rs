@@ -81,7 +81,11 @@ fn normal_form(kind: ChildKind, object: &Value) -> Value {
         ChildKind::Secret => data_by_digest(&mut out),
         // What was asked for cannot be changed, but for its size, which an administrator may enlarge.
         ChildKind::PersistentVolumeClaim => drop(out.remove("spec")),
-        ChildKind::Role | ChildKind::RoleBinding => {}
+        ChildKind::Role
+        | ChildKind::RoleBinding
+        | ChildKind::ConfigMap
+        | ChildKind::HttpRoute
+        | ChildKind::BackendTlsPolicy => {}
     }
     without_nulls(Value::Object(out))
 }

@@ -2,7 +2,7 @@
 //! (docs/design/rights.md), and one of RoleBindings for the whole cluster.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::join_all;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
@@ -27,7 +27,15 @@ pub struct Watches {
     triggers: Triggers,
     /// Name of the RoleBinding that gives us our rights in a namespace.
     rights: &'static str,
-    running: Mutex<HashMap<String, AbortHandle>>,
+    running: Mutex<Running>,
+}
+
+/// The watches that run, by namespace.
+#[derive(Default)]
+struct Running {
+    always: HashMap<String, AbortHandle>,
+    /// Those of the Gateway API, while the cluster has it.
+    gateway_api: Option<HashMap<String, AbortHandle>>,
 }
 
 impl Watches {
@@ -83,30 +91,78 @@ impl Watches {
         binding.name_any() == self.rights
     }
 
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        // The maps are whole even if somebody panicked: each change is one insert or one removal.
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Watches a namespace, if it is not watched yet.
     fn ensure(&self, namespace: &str) {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if running.contains_key(namespace) {
+        let mut running = self.lock();
+        if running.always.contains_key(namespace) {
             return;
         }
         debug!(namespace, "watching");
-        let follows = ChildKind::PER_NAMESPACE.map(|kind| {
+        let task = self.start(namespace, &ChildKind::PER_NAMESPACE);
+        running.always.insert(namespace.to_owned(), task);
+        if let Some(of_gateway_api) = &mut running.gateway_api {
+            let task = self.start(namespace, &ChildKind::OF_GATEWAY_API);
+            of_gateway_api.insert(namespace.to_owned(), task);
+        }
+    }
+
+    fn start(&self, namespace: &str, kinds: &[ChildKind]) -> AbortHandle {
+        let follows = kinds.iter().map(|kind| {
             let stream = watcher(kind.api(&self.client, namespace), selector());
             let (children, triggers) = (self.children.clone(), self.triggers.clone());
-            follow(stream, kind, Some(namespace.to_owned()), children, triggers)
+            follow(
+                stream,
+                *kind,
+                Some(namespace.to_owned()),
+                children,
+                triggers,
+            )
         });
+        let follows: Vec<_> = follows.collect();
         let (client, of) = (self.client.clone(), namespace.to_owned());
         let task = tokio::spawn(async move {
             rights::await_in(client, &of).await;
             join_all(follows).await;
         });
-        running.insert(namespace.to_owned(), task.abort_handle());
+        task.abort_handle()
+    }
+
+    /// Whether the cluster has the Gateway API, as far as is known.
+    pub fn has_gateway_api(&self) -> bool {
+        self.lock().gateway_api.is_some()
+    }
+
+    /// The cluster has the Gateway API, or has it no more. Says whether that is news.
+    pub fn set_gateway_api(&self, is_there: bool) -> bool {
+        let mut running = self.lock();
+        if running.gateway_api.is_some() == is_there {
+            return false;
+        }
+        let tasks = running.gateway_api.take();
+        let tasks = tasks.into_iter().flat_map(HashMap::into_values);
+        tasks.for_each(|task| task.abort());
+        self.children.drop_kinds(&ChildKind::OF_GATEWAY_API);
+        running.gateway_api = is_there.then(|| {
+            let namespaces = running.always.keys();
+            let start = |namespace: &String| {
+                let task = self.start(namespace, &ChildKind::OF_GATEWAY_API);
+                (namespace.clone(), task)
+            };
+            namespaces.map(start).collect()
+        });
+        true
     }
 
     /// Stops watching all but these namespaces.
     fn keep(&self, namespaces: &HashSet<String>) {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let others = running.keys().filter(|ns| !namespaces.contains(*ns));
+        let running = self.lock();
+        let others = running.always.keys();
+        let others = others.filter(|namespace| !namespaces.contains(*namespace));
         let others: Vec<_> = others.cloned().collect();
         drop(running);
         others.iter().for_each(|namespace| self.stop(namespace));
@@ -114,12 +170,15 @@ impl Watches {
 
     /// Stops watching a namespace and forgets what there is in it.
     fn stop(&self, namespace: &str) {
-        let task = self
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(namespace);
-        if let Some(task) = task {
+        let mut running = self.lock();
+        let of_gateway_api = running.gateway_api.as_mut();
+        let of_gateway_api = of_gateway_api.and_then(|tasks| tasks.remove(namespace));
+        let always = running.always.remove(namespace);
+        drop(running);
+        if let Some(task) = of_gateway_api {
+            task.abort();
+        }
+        if let Some(task) = always {
             debug!(namespace, "no longer watching");
             task.abort();
             self.children.drop_namespace(namespace);

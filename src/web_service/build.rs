@@ -47,6 +47,11 @@ fn public(transport: Transport) -> Public {
     }
 }
 
+/// The port of the Service where requests come in.
+pub fn public_port(transport: Transport) -> i32 {
+    public(transport).port
+}
+
 /// Where a service is reached: scheme and host, without a path. Ports are those that URLs imply.
 pub fn origin(parent: &Parent, transport: Transport, hostname: Option<&str>) -> String {
     let scheme = public(transport).name;

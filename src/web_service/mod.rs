@@ -5,6 +5,7 @@
 //! pods need all of it.
 
 mod build;
+pub mod expose;
 pub mod keys;
 pub mod keystore;
 pub mod own_keys;
@@ -168,6 +169,10 @@ async fn make(
             .map(drop)
             .or_else(&mut unless_contested)?;
     }
+    match expose::ensure(service, &parent, transport, ctx, &applier).await {
+        Ok(exposure) => known.exposure = exposure,
+        Err(error) => unless_contested(error)?,
+    }
     contested.map_or(Ok((known, next)), Err)
 }
 
@@ -250,6 +255,7 @@ async fn know(
         tokens,
         tls: None,
         location: None,
+        exposure: None,
     };
     Ok((known, policy, next))
 }

@@ -1,8 +1,8 @@
 //! The status of a service: pure.
 
 use atelier_api::conditions::{
-    AVAILABLE, KEYS_ACCEPTED, READY, RECONCILING, REGION_MATCHES, STALLED, TRANSPORT_ENCRYPTED,
-    reasons,
+    AVAILABLE, EXPOSED, KEYS_ACCEPTED, READY, RECONCILING, REGION_MATCHES, STALLED,
+    TRANSPORT_ENCRYPTED, reasons,
 };
 use atelier_api::gateway_policy::KeySlot;
 use atelier_api::v1alpha1::{
@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt as _;
 
 use super::build::{self, GATEWAY, MODEL};
+use super::expose::Exposure;
 use super::keys::{PublicKeys, fingerprint};
 use super::region::crossing;
 use super::tokens::decide::Noted;
@@ -54,6 +55,8 @@ pub struct Known {
     pub tls: Option<Standing>,
     /// Where the workspace is.
     pub location: Option<String>,
+    /// How far the way from outside is, where there is to be one.
+    pub exposure: Option<Exposure>,
 }
 
 /// What there is of a service.
@@ -180,6 +183,10 @@ pub fn status(
 fn special<'a>(conditions: Conditions<'a>, service: &WebService, known: &Known) -> Conditions<'a> {
     let conditions = match &known.own_keys {
         Some(own) => conditions.set(KEYS_ACCEPTED, Some(!own.failed), own.reason, &own.message),
+        None => conditions,
+    };
+    let conditions = match &known.exposure {
+        Some(told) => conditions.set(EXPOSED, told.there, told.reason, &told.message),
         None => conditions,
     };
     match crossing(service, known.location.as_deref()) {

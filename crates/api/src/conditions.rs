@@ -14,6 +14,8 @@ pub const AVAILABLE: &str = "Available";
 pub const TRANSPORT_ENCRYPTED: &str = "TransportEncrypted";
 /// WebService with keys of its team's own: the two keys in the Secret that it names open the service.
 pub const KEYS_ACCEPTED: &str = "KeysAccepted";
+/// WebService that is to be reached from outside the cluster: every Gateway that it names leads to it.
+pub const EXPOSED: &str = "Exposed";
 /// WebService that asks for a location: it is the one where the workspace is.
 pub const REGION_MATCHES: &str = "RegionMatches";
 /// Workspace: the managed identity has all its grants.
@@ -122,6 +124,14 @@ pub mod reasons {
     pub const KEYS_MISSING: &str = "KeysMissing";
     /// WebService: what is in the Secret cannot be two keys; the message says why.
     pub const KEYS_REFUSED: &str = "KeysRefused";
+    /// WebService: every Gateway that it names has taken its route.
+    pub const ROUTE_ACCEPTED: &str = "RouteAccepted";
+    /// WebService: a Gateway does not take its route; the message says which and why.
+    pub const ROUTE_REFUSED: &str = "RouteRefused";
+    /// WebService: a Gateway has said nothing of its route.
+    pub const ROUTE_PENDING: &str = "RoutePending";
+    /// WebService: the cluster has no Gateway API of version 1.4 or later.
+    pub const GATEWAY_API_MISSING: &str = "GatewayApiMissing";
     /// WebService: it is in the workspace's location.
     pub const SAME_LOCATION: &str = "SameLocation";
     /// WebService: it is in another location than the workspace.

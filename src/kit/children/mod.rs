@@ -13,7 +13,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::child::{ChildKey, ChildKind};
 use past::Past;
 pub use secret::SecretView;
-pub use seen::{DeploymentView, Seen, View, VolumeView, owner_generation};
+pub use seen::{DeploymentView, ParentView, RouteView, Seen, View, VolumeView, owner_generation};
 
 #[derive(Default)]
 struct Inner {
@@ -159,6 +159,20 @@ impl Children {
             && ChildKind::PER_NAMESPACE
                 .iter()
                 .all(|kind| inner.listed.contains(&(*kind, namespace.into())))
+    }
+
+    /// Whether a kind has been listed in a namespace, so that absence means absence.
+    pub fn is_listed(&self, kind: ChildKind, namespace: &str) -> bool {
+        self.read().listed.contains(&(kind, namespace.into()))
+    }
+
+    /// Forgets what there is of kinds that the cluster does not have any more, but not what was ours.
+    pub fn drop_kinds(&self, kinds: &[ChildKind]) {
+        let mut inner = self.write();
+        inner.listed.retain(|(kind, _)| !kinds.contains(kind));
+        for children in inner.namespaces.values_mut() {
+            children.retain(|(kind, _), _| !kinds.contains(kind));
+        }
     }
 
     /// Whether a kind that is watched in the whole cluster has been listed.

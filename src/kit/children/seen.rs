@@ -54,6 +54,33 @@ pub enum View {
     Pod(Box<PodView>),
     Secret(SecretView),
     Volume(VolumeView),
+    Route(RouteView),
+}
+
+/// What Gateways say of an HTTPRoute.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouteView {
+    /// Generation of the route's spec.
+    pub generation: i64,
+    /// What each says.
+    pub parents: Vec<ParentView>,
+}
+
+/// What one of them says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParentView {
+    /// Its namespace; the route's own if it says none.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Its listener, if the route names one.
+    pub section: Option<String>,
+    /// The generation of the route that it speaks of.
+    pub generation: i64,
+    /// Whether it takes the route: not, if any of its conditions is False.
+    pub accepted: bool,
+    /// Why it does not.
+    pub why: String,
 }
 
 /// What of a PersistentVolumeClaim the controllers look at.
@@ -132,6 +159,14 @@ impl Seen {
         }
     }
 
+    /// What Gateways say of it, where this is a route.
+    pub fn route(&self) -> Option<&RouteView> {
+        match &self.view {
+            View::Route(route) => Some(route),
+            _ => None,
+        }
+    }
+
     /// The pod, where this is one.
     pub fn pod(&self) -> Option<&PodView> {
         match &self.view {
@@ -188,6 +223,39 @@ fn view(kind: ChildKind, value: Value) -> View {
                 goes_with: uid.filter(|uid| !uid.is_empty()).map(Into::into),
             })
         }
+        ChildKind::HttpRoute => View::Route(route(&value)),
         _ => View::Plain,
+    }
+}
+
+fn route(value: &Value) -> RouteView {
+    let parents = value.pointer("/status/parents").and_then(Value::as_array);
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let parents = parents.into_iter().flatten().map(|parent| {
+        let (reference, conditions) = (&parent["parentRef"], parent["conditions"].as_array());
+        let told = |type_: &str| {
+            let mut told = conditions.into_iter().flatten();
+            told.find(|told| told["type"] == type_)
+        };
+        let of = ["Accepted", "ResolvedRefs"].map(told);
+        let refused = of
+            .into_iter()
+            .flatten()
+            .find(|told| told["status"] != "True");
+        let why = refused.map(|told| &told["message"]).and_then(text);
+        let generations = of.into_iter().flatten();
+        let generations = generations.filter_map(|told| told["observedGeneration"].as_i64());
+        ParentView {
+            namespace: text(&reference["namespace"]),
+            name: text(&reference["name"]).unwrap_or_default(),
+            section: text(&reference["sectionName"]),
+            generation: generations.min().unwrap_or_default(),
+            accepted: of[0].is_some() && refused.is_none(),
+            why: why.unwrap_or_default(),
+        }
+    });
+    RouteView {
+        generation: value["metadata"]["generation"].as_i64().unwrap_or_default(),
+        parents: parents.collect(),
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Resources;
 
 mod auth;
+mod expose;
 mod limits;
 mod status;
 mod tls;
@@ -15,6 +16,7 @@ mod tls;
 pub use auth::{
     Auth, AuthMode, KeyGeneration, KeyStatus, KeysStatus, Revoked, TokenKeyStatus, Tokens,
 };
+pub use expose::{Expose, ParentRef};
 pub use limits::Limits;
 pub use status::{ServiceState, WebServiceStatus};
 pub use tls::{Tls, TlsMode, TlsStatus};
@@ -99,6 +101,9 @@ pub struct WebServiceSpec {
     /// What a replica takes on.
     #[serde(default)]
     pub limits: Limits,
+    /// Where it is reached from outside the cluster. Absent: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expose: Option<Expose>,
     /// Origins whose pages may call from a browser, as `https://app.example.com`; `*` for all. Without any, browsers let
     /// no page read an answer, unless the model itself allows it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -55,7 +55,8 @@ fn pair(primary: &str, secondary: &str) -> Value {
 
 async fn play(stage: &Stage<'_>) -> anyhow::Result<()> {
     let user = &stage.user;
-    let store = |keys: Value| user.patch::<Secret>("own", json!({"data": null, "stringData": keys}));
+    let store =
+        |keys: Value| user.patch::<Secret>("own", json!({"data": null, "stringData": keys}));
     let made = stage
         .step("its keys are not there yet", async {
             user.create::<Workspace>(workspace("team")).await?;

@@ -51,7 +51,7 @@ pub struct WebServiceStatus {
     #[schemars(length(max = 512))]
     pub selector: Option<String>,
     /// `Ready`, `Available`, `TransportEncrypted`; `KeysAccepted` where the keys are your own, `RegionMatches` where a
-    /// location is asked for; and `Reconciling` or `Stalled` while true.
+    /// location is asked for; `Exposed` where it is to be reached from outside; and `Reconciling` or `Stalled` while true.
     #[serde(default)]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,
