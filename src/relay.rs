@@ -8,7 +8,7 @@ use futures::{Stream, StreamExt as _};
 
 use crate::ctx::Ctx;
 use crate::kit::primary::Change;
-use crate::role_assignment;
+use crate::{role_assignment, web_service};
 
 /// Passes changes on until their sources end.
 pub async fn run(
@@ -83,7 +83,12 @@ async fn relay(ctx: &Ctx, change: &Change) {
             }
             workspaces_in(ctx, namespace);
         }
-        "WebService" => workspaces_in(ctx, namespace),
+        "WebService" => {
+            if change.gone {
+                web_service::deleted(ctx, namespace, &change.name);
+            }
+            workspaces_in(ctx, namespace);
+        }
         _ => {}
     }
 }

@@ -9,6 +9,8 @@ mod answers;
 mod credentials;
 #[path = "actions/endurance.rs"]
 mod endurance;
+#[path = "actions/expose.rs"]
+mod expose;
 #[path = "actions/identity.rs"]
 mod identity;
 #[path = "actions/keys.rs"]

@@ -207,7 +207,13 @@ fn encryption(
     (standing, next)
 }
 
-/// Lets go of Secrets that only services name which are gone, until `stop`.
+/// A service is gone: Secrets that only it has named are let go.
+pub fn deleted(ctx: &Ctx, namespace: &str, name: &str) {
+    ctx.certificates.let_go(namespace, name);
+    ctx.own_keys.let_go(namespace, name);
+}
+
+/// Lets go of what a look that came too late has taken up again of services that are gone, until `stop`.
 pub async fn sweep(ctx: Arc<Ctx>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(LOOK_AGAIN);
     loop {

@@ -59,6 +59,20 @@ impl ControlPlane {
         client(&self.kubeconfig).await
     }
 
+    /// Gives it the Gateway API.
+    pub fn with_gateway_api(&self) -> anyhow::Result<()> {
+        let script = root().join("cluster/gateway-api");
+        let file = output(Command::new(script).arg("crds"), "")?;
+        let apply = [
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "-f",
+            file.trim(),
+        ];
+        self.tool("kubectl", &apply, "").map(drop)
+    }
+
     /// Runs one of the tools as the administrator.
     pub fn tool(&self, name: &str, args: &[&str], input: &str) -> anyhow::Result<String> {
         let mut tool = Command::new(self.tools.join(name));

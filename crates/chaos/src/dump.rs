@@ -17,6 +17,7 @@ use kube::core::ApiResource;
 use kube::{Api, ResourceExt as _};
 use serde_json::Value;
 
+use crate::scenarios::expose::resource;
 use crate::trail;
 use crate::user::User;
 pub use difference::difference;
@@ -33,7 +34,7 @@ pub struct Dump {
     pub keys: BTreeMap<String, String>,
 }
 
-fn kinds() -> [ApiResource; 14] {
+fn kinds() -> [ApiResource; 17] {
     [
         ApiResource::erase::<Workspace>(&()),
         ApiResource::erase::<RoleAssignment>(&()),
@@ -49,6 +50,9 @@ fn kinds() -> [ApiResource; 14] {
         ApiResource::erase::<NetworkPolicy>(&()),
         ApiResource::erase::<Pod>(&()),
         ApiResource::erase::<PersistentVolumeClaim>(&()),
+        resource("ConfigMap"),
+        resource("HTTPRoute"),
+        resource("BackendTLSPolicy"),
     ]
 }
 

@@ -46,6 +46,7 @@ impl Lab {
         chart::install(&cluster)
             .await
             .context("cannot install the chart")?;
+        cluster.with_gateway_api()?;
         let folder = std::env::temp_dir().join(format!("atelier-{own}"));
         std::fs::create_dir_all(&folder)?;
         let executable = std::path::absolute(&args.operator)?;

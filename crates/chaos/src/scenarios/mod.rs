@@ -2,6 +2,7 @@
 
 mod actions;
 mod compute;
+pub(crate) mod expose;
 mod first;
 mod keys;
 mod own_keys;
@@ -14,7 +15,7 @@ mod tokens;
 use crate::Scenario;
 
 /// All of them.
-pub static ALL: [&dyn Scenario; 10] = [
+pub static ALL: [&dyn Scenario; 11] = [
     &roles::Roles,
     &compute::Compute,
     &service::Service,
@@ -25,6 +26,7 @@ pub static ALL: [&dyn Scenario; 10] = [
     &tokens::Tokens,
     &tls::Tls,
     &own_keys::OwnKeys,
+    &expose::Expose,
 ];
 
 /// Those of a name; all without one.

@@ -57,6 +57,8 @@ pub fn subjects() -> Vec<Subject> {
         "limits": {"concurrentRequestsPerReplica": 8, "maxBodyBytes": 1000, "queueWaitMs": 100, "timeoutMs": 5000},
         "tls": {"mode": "Secret", "secretRef": {"name": "own"}, "hostname": HOSTNAME},
         "cors": ["https://app.example.com"],
+        "expose": {"parentRefs": [{"name": "edge", "namespace": "infra", "sectionName": "https"}],
+                   "hostnames": ["model.example.com"]},
     });
     // A store that nobody finds: what is said of it is the same each time.
     let workspace_spec = json!({
@@ -220,6 +222,8 @@ pub fn values(kind: &str, place: &str) -> Vec<Value> {
             ])
         }
         ("WebService", "cors[]") => json!(["*", "http://[::1]:3000", "app.example.com"]),
+        ("WebService", "expose.hostnames[]") => json!(["*.example.com", "Not A Name"]),
+        ("WebService", "expose.parentRefs[].name") => json!(["other", "Not A Name"]),
         ("WebService", "auth.keyGeneration.primary" | "auth.keyGeneration.secondary") => {
             json!([2, 5, 3])
         }
