@@ -22,10 +22,11 @@ test: ## Everything that has to hold before a change lands
 	@tests/run
 
 .PHONY: test-all
-test-all: test ## What takes longer too: the test clusters and images test themselves, an uninstall for real
+test-all: test ## What takes longer too: the test clusters and images test themselves, an uninstall for real, a Gateway
 	@cluster/test
 	@images/test
 	@charts/test --node
+	@tests/real
 
 .PHONY: chaos
 chaos: build ## Everything that tries to knock the operator over, an hour and a half: make chaos [SEED=7] [MINUTES=10 | SHARE=1/3]
