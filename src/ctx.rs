@@ -24,6 +24,7 @@ use crate::kit::triggers::Triggers;
 use crate::kit::watch::Watches;
 use crate::leader::Claim;
 use crate::region::Regions;
+use crate::web_service::scale::Scaler;
 use crate::web_service::transport::Held;
 use crate::workspace::storage::Probes;
 
@@ -44,6 +45,8 @@ pub struct Settings {
     pub placeholder_image: String,
     /// The DNS name in the certificate by which gateways know the operator. `None` if they have no listener for it.
     pub gateway_client: Option<String>,
+    /// Where gateways report, as `host:port`. `None` if nobody takes reports.
+    pub intake: Option<String>,
     /// Whether images are pulled: `Always`, `IfNotPresent` or `Never`.
     pub pull_policy: String,
 }
@@ -96,6 +99,8 @@ pub struct Ctx {
     pub issuer: Option<Arc<Issuer>>,
     /// Certificates that services name and others keep.
     pub certificates: Arc<BroughtSecrets<Held>>,
+    /// What is known of the services' loads.
+    pub scaler: Arc<Scaler>,
     /// What is known of the workspaces' storages.
     pub probes: Probes,
     /// Tells that a workspace is gone.

@@ -3,6 +3,8 @@
 //! Each test has a namespace of its own, with a Reader `rita` and a Contributor `conny`. The chart has `actions.enabled`.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+#[path = "actions/autoscale.rs"]
+mod autoscale;
 #[path = "actions/credentials.rs"]
 mod credentials;
 #[path = "actions/endurance.rs"]

@@ -9,6 +9,17 @@ use super::contest::Contested;
 /// Longest message that is written; longer ones end in an ellipsis.
 const LONGEST: usize = 1000;
 
+/// All of a condition but its type and times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told<'a> {
+    /// `None` for `Unknown`.
+    pub status: Option<bool>,
+    /// Why.
+    pub reason: &'a str,
+    /// The same as a sentence.
+    pub message: String,
+}
+
 /// Builds the list of conditions of one status.
 pub struct Conditions<'a> {
     before: &'a [Condition],
@@ -60,6 +71,15 @@ impl<'a> Conditions<'a> {
             self.set(type_, Some(true), reason, message)
         } else {
             self
+        }
+    }
+
+    /// Sets a condition of which the rest is known, or leaves it out.
+    #[must_use]
+    pub fn told(self, type_: &str, told: Option<&Told>) -> Self {
+        match told {
+            Some(told) => self.set(type_, told.status, told.reason, &told.message),
+            None => self,
         }
     }
 

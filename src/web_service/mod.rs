@@ -7,6 +7,7 @@
 mod build;
 pub mod keys;
 pub mod keystore;
+pub mod scale;
 mod status;
 pub mod tokens;
 pub mod transport;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atelier_api::gateway_policy::GatewayPolicy;
+use atelier_api::report::Wanted;
 use atelier_api::v1alpha1::{AuthMode, Class};
 use atelier_api::{WebService, Workspace};
 use kube::runtime::controller::Action;
@@ -30,10 +32,12 @@ use crate::kit::meta::Parent;
 use crate::kit::pod::PodView;
 use crate::kit::{self, Error, certificate};
 use crate::workspace::gate::{Admission, admit};
+use build::Replicas;
 pub use build::{
     GATEWAY, INTERNAL_PORT, MODEL, certificate_secret_name, gateway_secret_name, keys_secret_name,
     tokens_secret_name,
 };
+use scale::Scaling;
 use status::{Known, Progress, Seen};
 use transport::{Standing, Transport, transport};
 
@@ -47,6 +51,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 pub async fn reconcile(service: Arc<WebService>, ctx: Arc<Ctx>) -> Result<Action, Error> {
     let service = service.as_ref();
     if service.meta().deletion_timestamp.is_some() {
+        let namespace = service.namespace().unwrap_or_default();
+        ctx.scaler.forget(&namespace, &service.name_any());
         return Ok(Action::await_change());
     }
     let namespace = service.namespace().unwrap_or_default();
@@ -135,7 +141,8 @@ async fn make(
     let mut next = None;
     match know(service, &parent, ctx).await {
         Ok((found, policy, after)) => {
-            let secret = build::gateway_secret(&parent, policy, found.keys.as_ref())?;
+            let (keys, reports) = (found.keys.as_ref(), wanted(service, ctx));
+            let secret = build::gateway_secret(&parent, policy, keys, reports)?;
             applier
                 .apply(&secret)
                 .await
@@ -156,7 +163,13 @@ async fn make(
     let (tls, after) = encryption(service, &parent, transport, ctx);
     known.tls = tls;
     next = next.into_iter().chain(after).min();
-    let deployment = build::deployment(service, &parent, transport, &ctx.settings, &identity)?;
+    let scaling = scale::act::plan(service, &parent, ctx);
+    let replicas = match &scaling {
+        None => Replicas::Fixed(service.spec.replicas),
+        Some(scaling) => Replicas::Scaled(scale::act::first(service, scaling, &parent, ctx)),
+    };
+    let settings = &ctx.settings;
+    let deployment = build::deployment(service, &parent, transport, settings, &identity, replicas)?;
     let front = build::service(&parent, transport, internal)?;
     for child in [front, deployment] {
         applier
@@ -165,7 +178,19 @@ async fn make(
             .map(drop)
             .or_else(&mut unless_contested)?;
     }
+    if let Some(Scaling::Follows(follows)) = &scaling {
+        scale::act::act(follows, &parent, ctx).await?;
+        next = next.into_iter().chain([follows.look_again]).min();
+    }
+    known.scaling = scaling;
     contested.map_or(Ok((known, next)), Err)
+}
+
+/// What the gateways are to report.
+fn wanted(service: &WebService, ctx: &Ctx) -> Wanted {
+    Wanted {
+        load: service.spec.autoscale.is_some() && ctx.settings.intake.is_some(),
+    }
 }
 
 /// How the connections to a service are encrypted, and when time alone changes that. Nothing while it is not known.
@@ -232,6 +257,7 @@ async fn know(
         keys,
         tokens,
         tls: None,
+        scaling: None,
     };
     Ok((known, policy, next))
 }

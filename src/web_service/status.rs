@@ -1,7 +1,7 @@
 //! The status of a service: pure.
 
 use atelier_api::conditions::{
-    AVAILABLE, READY, RECONCILING, STALLED, TRANSPORT_ENCRYPTED, reasons,
+    AVAILABLE, READY, RECONCILING, SCALING_ACTIVE, STALLED, TRANSPORT_ENCRYPTED, reasons,
 };
 use atelier_api::gateway_policy::KeySlot;
 use atelier_api::v1alpha1::{
@@ -15,6 +15,8 @@ use kube::ResourceExt as _;
 use super::build::{self, GATEWAY, MODEL};
 use super::effective_mode;
 use super::keys::{PublicKeys, fingerprint};
+use super::scale::Scaling;
+use super::scale::tell;
 use super::tokens::decide::Noted;
 use super::transport::{Standing, Transport};
 use crate::kit::Error;
@@ -48,6 +50,8 @@ pub struct Known {
     pub tokens: Vec<Noted>,
     /// How connections are encrypted. Nothing while that is not known.
     pub tls: Option<Standing>,
+    /// How the replicas follow the load, where they are to.
+    pub scaling: Option<Scaling>,
 }
 
 /// What there is of a service.
@@ -133,8 +137,14 @@ pub fn status(
     let available = view.available > 0;
     let answering = format!(
         "{} of {} replicas answer",
-        view.available, service.spec.replicas
+        view.available,
+        wanted_replicas(service, &view)
     );
+    let (autoscale, scales) = match progress {
+        Progress::Made(known) => tell::standing(service, known.scaling.as_ref()),
+        Progress::Blocked(_) => tell::kept(service),
+        Progress::Shut(_) => (None, None),
+    };
     WebServiceStatus {
         observed_generation: generation,
         state: Some(state),
@@ -147,6 +157,7 @@ pub fn status(
         replicas: view.replicas,
         ready_replicas: view.ready,
         updated_replicas: view.updated,
+        autoscale,
         selector: parent.as_ref().map(selector),
         conditions: Conditions::new(&before.conditions, generation, now)
             .set(READY, ready, reason, &message)
@@ -157,6 +168,7 @@ pub fn status(
                 &answering,
             )
             .set(TRANSPORT_ENCRYPTED, encrypted.0, encrypted.1, encrypted.2)
+            .told(SCALING_ACTIVE, scales.as_ref())
             .set_while(transitioning, RECONCILING, reason, &message)
             .set_while(stalled, STALLED, reason, &message)
             .contested(contested)
@@ -229,6 +241,14 @@ fn token_key_status(key: &Noted) -> TokenKeyStatus {
     }
 }
 
+/// How many replicas there are to be, as far as is known.
+fn wanted_replicas(service: &WebService, view: &DeploymentView) -> i32 {
+    match service.spec.autoscale {
+        Some(_) => view.wanted,
+        None => service.spec.replicas,
+    }
+}
+
 /// `settled` says that the version asked for has answered before: what is missing now was lost, not awaited.
 fn judge(service: &WebService, progress: &Progress, seen: &Seen, settled: bool) -> Verdict {
     match progress {
@@ -245,7 +265,6 @@ fn judge(service: &WebService, progress: &Progress, seen: &Seen, settled: bool) 
             }
         }
     }
-    let wanted = service.spec.replicas;
     let Some(view) = seen
         .deployment
         .as_ref()
@@ -272,7 +291,13 @@ fn judge(service: &WebService, progress: &Progress, seen: &Seen, settled: bool) 
             format!("the API server takes no pod of this version: {why}"),
         );
     }
-    let complete = view.updated == wanted && view.replicas == wanted && view.available == wanted;
+    let wanted = wanted_replicas(service, view);
+    // More on their way, or fewer, are no rollout: those that there are to be at least answer, all of this version.
+    let follows = service.spec.autoscale.is_some_and(|scale| {
+        view.updated == view.replicas && view.available >= scale.min.min(wanted)
+    });
+    let complete =
+        follows || view.updated == wanted && view.replicas == wanted && view.available == wanted;
     match complete {
         true if wanted == 0 => verdict(
             ServiceState::Healthy,
@@ -282,7 +307,7 @@ fn judge(service: &WebService, progress: &Progress, seen: &Seen, settled: bool) 
         true => verdict(
             ServiceState::Healthy,
             reasons::HEALTHY,
-            format!("{wanted} of {wanted} replicas answer"),
+            format!("{} of {wanted} replicas answer", view.available.min(wanted)),
         ),
         false if settled && view.updated == wanted && view.replicas == wanted => verdict(
             ServiceState::Unhealthy,
@@ -391,6 +416,7 @@ pub fn transitions(
         let told = told.map(|told| told.message.clone()).next();
         events.push((true, "TransportNotEncrypted", told.unwrap_or_default()));
     }
+    events.extend(tell::transitions(before, after));
     let state = before.and_then(|b| b.state);
     let message = || {
         after

@@ -12,6 +12,8 @@ pub const DRIFT_CONTESTED: &str = "DriftContested";
 pub const AVAILABLE: &str = "Available";
 /// WebService: requests come over TLS only.
 pub const TRANSPORT_ENCRYPTED: &str = "TransportEncrypted";
+/// WebService with `autoscale`: the replicas follow the load, up and down.
+pub const SCALING_ACTIVE: &str = "ScalingActive";
 /// Workspace: the managed identity has all its grants.
 pub const IDENTITY_ACCESS: &str = "IdentityAccess";
 /// Workspace: objects can be written, read and deleted in its storage, as it was last tried.
@@ -120,4 +122,12 @@ pub mod reasons {
     pub const NOT_ANSWERING: &str = "NotAnswering";
     /// WebService: scaled to nothing.
     pub const SCALED_TO_ZERO: &str = "ScaledToZero";
+    /// WebService: the replicas follow the load.
+    pub const FOLLOWING_LOAD: &str = "FollowingLoad";
+    /// WebService: there are as many replicas as `autoscale.max` allows, and the utilisation is above the target.
+    pub const AT_MAXIMUM: &str = "AtMaximum";
+    /// WebService: a replica answers but does not tell how much it has to do, so that none is taken away.
+    pub const REPLICA_SILENT: &str = "ReplicaSilent";
+    /// WebService: no replica answers, so that nothing is known of the load.
+    pub const NO_REPLICA_READY: &str = "NoReplicaReady";
 }

@@ -33,6 +33,9 @@ pub const SERVICE_ACCOUNT_UID: &str = "atelier.dev/service-account-uid";
 /// Annotation of a gateway's Secret: the uid of the keys Secret it was made from.
 pub const KEYS_UID: &str = "atelier.dev/keys-uid";
 
+/// Annotation of a Deployment whose `spec.replicas` is the autoscaler's: what stands there is no part of what it should be.
+pub const AUTOSCALED: &str = "atelier.dev/autoscaled";
+
 /// Annotation of a volume: the uid of the Workspace that it goes with; empty if it stays.
 pub const GOES_WITH: &str = "atelier.dev/goes-with";
 

@@ -1,6 +1,7 @@
 //! The scenarios, one a file.
 
 mod actions;
+mod autoscale;
 mod compute;
 mod first;
 mod keys;
@@ -13,7 +14,7 @@ mod tokens;
 use crate::Scenario;
 
 /// All of them.
-pub static ALL: [&dyn Scenario; 9] = [
+pub static ALL: [&dyn Scenario; 10] = [
     &roles::Roles,
     &compute::Compute,
     &service::Service,
@@ -23,6 +24,7 @@ pub static ALL: [&dyn Scenario; 9] = [
     &actions::Actions,
     &tokens::Tokens,
     &tls::Tls,
+    &autoscale::Autoscale,
 ];
 
 /// Those of a name; all without one.
