@@ -58,6 +58,9 @@ pub struct OperatorArgs {
     /// How often it is tried whether the storage of a workspace works.
     #[arg(long, env = "ATELIER_STORAGE_PROBE", default_value = "5m")]
     pub storage_probe: SignedDuration,
+    /// For how long fewer replicas of a web service with autoscale have to do before there are fewer.
+    #[arg(long, env = "ATELIER_SCALE_DOWN_WINDOW", default_value = "60s", value_parser = window)]
+    pub scale_down_window: SignedDuration,
     /// Image of placeholders: the operator's own.
     #[arg(long, env = "ATELIER_OPERATOR_IMAGE")]
     pub operator_image: String,
@@ -100,6 +103,13 @@ pub struct ServingArgs {
     /// The Service that leads there: what the certificate names.
     #[arg(long, env = "ATELIER_SERVICE_NAME", default_value = "atelier-operator")]
     pub service_name: String,
+    /// Where gateways report how much they have to do. Without it, or without certificates of the operator's own, no web
+    /// service can follow its load.
+    #[arg(long, env = "ATELIER_INTAKE_LISTEN", requires = "serve_listen")]
+    pub intake_listen: Option<SocketAddr>,
+    /// The headless Service by which they find every replica there, at port 8444.
+    #[arg(long, env = "ATELIER_INTAKE_SERVICE", default_value = "atelier-intake")]
+    pub intake_service: String,
     /// Who keeps the certificates.
     #[arg(
         long,
@@ -117,6 +127,15 @@ pub struct ServingArgs {
     /// For how long a certificate is good. It is renewed after two thirds of that.
     #[arg(long, env = "ATELIER_CERTIFICATE_LIFE", default_value = "720h")]
     pub certificate_life: SignedDuration,
+}
+
+fn window(text: &str) -> Result<SignedDuration, String> {
+    let (shortest, longest) = (SignedDuration::from_secs(1), SignedDuration::from_hours(24));
+    match text.parse::<SignedDuration>() {
+        Ok(window) if (shortest..=longest).contains(&window) => Ok(window),
+        Ok(_) => Err("not between 1s and 24h".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// Who keeps the certificates.

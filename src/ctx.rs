@@ -25,6 +25,7 @@ use crate::kit::watch::Watches;
 use crate::leader::Claim;
 use crate::region::Regions;
 use crate::web_service::own_keys;
+use crate::web_service::scale::Scaler;
 use crate::web_service::transport::Held;
 use crate::workspace::storage::Probes;
 
@@ -45,6 +46,8 @@ pub struct Settings {
     pub placeholder_image: String,
     /// The DNS name in the certificate by which gateways know the operator. `None` if they have no listener for it.
     pub gateway_client: Option<String>,
+    /// Where gateways report, as `host:port`. `None` if nobody takes reports.
+    pub intake: Option<String>,
     /// Whether images are pulled: `Always`, `IfNotPresent` or `Never`.
     pub pull_policy: String,
 }
@@ -99,6 +102,8 @@ pub struct Ctx {
     pub certificates: Arc<BroughtSecrets<Held>>,
     /// Keys that services name and others keep.
     pub own_keys: Arc<BroughtSecrets<own_keys::Held>>,
+    /// What is known of the services' loads.
+    pub scaler: Arc<Scaler>,
     /// What is known of the workspaces' storages.
     pub probes: Probes,
     /// Tells that a workspace is gone.

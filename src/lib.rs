@@ -12,6 +12,7 @@ pub mod cleanup;
 pub mod compute_target;
 pub mod crd;
 pub mod ctx;
+pub mod intake;
 pub mod kit;
 pub mod leader;
 pub mod logging;

@@ -25,6 +25,7 @@ use crate::admin::{self, Admin};
 use crate::args::OperatorArgs;
 use crate::compute_target::{self, Board};
 use crate::ctx::{Ctx, Settings, Stores};
+use crate::intake::{self, Intake};
 use crate::kit::access::Access;
 use crate::kit::brought::BroughtSecrets;
 use crate::kit::child::ChildKind;
@@ -38,7 +39,9 @@ use crate::kit::{driver, primary};
 use crate::leader::Election;
 use crate::region::Regions;
 use crate::serving::{self, Serving};
+use crate::web_service::scale::Scaler;
 use crate::workspace::storage::Probes;
+
 use crate::{region, relay, role_assignment, run, web_service, workspace};
 
 const LEASE: &str = "atelier-operator";
@@ -113,6 +116,9 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     let issuer = serving.as_ref().and_then(|(_, serving)| serving.issuer());
     let settings = settings(&args, issuer.is_some());
     let children = Arc::new(Children::default());
+    let window = args.scale_down_window.unsigned_abs();
+    let scaler = Scaler::new(window, stores.web_services.clone());
+    scaler.wakes(triggers.clone());
     let ctx = Arc::new(Ctx {
         watches: Watches::new(
             client.clone(),
@@ -145,6 +151,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         contests: Contests::default(),
         metrics: metrics.clone(),
         clock: Timestamp::now,
+        scaler: Arc::new(scaler),
         probes: Probes::new(args.storage_probe.unsigned_abs()),
         workspace_gone: Notify::new(),
         board: Board::default(),
@@ -338,6 +345,20 @@ fn serve(
             "watch of the certificate"
         }
     });
+    // Nobody else would know by what to trust it.
+    let has_authority = serving.issuer().is_some();
+    if let Some(address) = args.serving.intake_listen.filter(|_| has_authority) {
+        let (client, children) = (ctx.client.clone(), ctx.children.clone());
+        let intake = Intake::new(client, children, ctx.scaler.clone(), ctx.metrics.clone());
+        let (certificate, until) = (serving.certificate().clone(), stop.clone());
+        vital.spawn(async move {
+            let served = intake::serve(Arc::new(intake), certificate, address, until);
+            if let Err(error) = served.await {
+                tracing::error!(%error, "reports cannot be taken");
+            }
+            "intake"
+        });
+    }
     if let Some(issuer) = serving.issuer() {
         let (namespace, args) = (&args.namespace, &args.serving);
         let config = serving::certificates(namespace, args, issuer, &ctx.children)?;
@@ -386,6 +407,8 @@ fn settings(args: &OperatorArgs, gateways_listen: bool) -> Settings {
         placeholder_image: args.operator_image.clone(),
         gateway_client: gateways_listen
             .then(|| serving::client_name(&args.namespace, &args.serving)),
+        // By the same authority gateways know whom they report to.
+        intake: serving::intake(&args.namespace, &args.serving).filter(|_| gateways_listen),
         pull_policy: args.pull_policy.as_str().into(),
     }
 }

@@ -27,6 +27,8 @@ const CERTIFICATE: &str = "atelier-serving";
 const CLIENT: &str = "atelier-client";
 /// The webhook configuration, which the chart makes.
 pub const WEBHOOKS: &str = "atelier-operator";
+/// The port under which gateways find the intakes: with a headless Service, that on which those listen.
+const INTAKE_PORT: u16 = 8444;
 /// How long others may still come while their view of our endpoints lags behind.
 const LINGER: Duration = Duration::from_secs(3);
 const GRACE: Duration = Duration::from_secs(10);
@@ -68,6 +70,11 @@ impl Serving {
     /// What signs the certificates of gateways, if anything does.
     pub fn issuer(&self) -> Option<&Arc<Issuer>> {
         self.internal.as_ref().map(|internal| &internal.issuer)
+    }
+
+    /// The certificate that everything is served by.
+    pub fn certificate(&self) -> &Arc<Reloading> {
+        &self.certificate
     }
 
     /// Completes once there are certificates and it is known whom to believe.
@@ -130,6 +137,15 @@ impl Serving {
 /// By which name gateways know the operator: no service of anybody's can have it.
 pub fn client_name(namespace: &str, args: &ServingArgs) -> String {
     format!("{}.{namespace}.svc", args.service_name)
+}
+
+/// Where gateways find the intakes of all replicas, as `host:port`.
+pub fn intake(namespace: &str, args: &ServingArgs) -> Option<String> {
+    args.intake_listen?;
+    Some(format!(
+        "{}.{namespace}.svc:{INTAKE_PORT}",
+        args.intake_service
+    ))
 }
 
 fn periods(args: &ServingArgs) -> anyhow::Result<Periods> {

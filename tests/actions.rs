@@ -5,6 +5,8 @@
 
 #[path = "actions/answers.rs"]
 mod answers;
+#[path = "actions/autoscale.rs"]
+mod autoscale;
 #[path = "actions/credentials.rs"]
 mod credentials;
 #[path = "actions/endurance.rs"]

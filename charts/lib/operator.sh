@@ -42,6 +42,7 @@ impersonate - serviceaccounts - - - no
 impersonate - serviceaccounts - aml-local - no
 impersonate - serviceaccounts - aml-local team no
 create authorization.k8s.io subjectaccessreviews - - - yes
+create authentication.k8s.io tokenreviews - - - no
 get - secrets - - - no
 list - secrets - - - no
 list - pods - - - no
@@ -99,6 +100,7 @@ create - persistentvolumeclaims - - team yes
 patch - persistentvolumeclaims - - team yes
 update - persistentvolumeclaims - - team no
 update apps deployments - - team yes
+patch apps deployments scale - team no
 update rbac.authorization.k8s.io roles - - team yes
 escalate rbac.authorization.k8s.io roles - - team no
 create events.k8s.io events - - team yes

@@ -9,6 +9,17 @@ use super::contest::Contested;
 /// Longest message that is written; longer ones end in an ellipsis.
 const LONGEST: usize = 1000;
 
+/// All of a condition but its type and times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told<'a> {
+    /// `None` for `Unknown`.
+    pub status: Option<bool>,
+    /// Why.
+    pub reason: &'a str,
+    /// The same as a sentence.
+    pub message: String,
+}
+
 /// Builds the list of conditions of one status.
 pub struct Conditions<'a> {
     before: &'a [Condition],
@@ -61,6 +72,23 @@ impl<'a> Conditions<'a> {
         } else {
             self
         }
+    }
+
+    /// Sets a condition of which the rest is known, or leaves it out.
+    #[must_use]
+    pub fn told(self, type_: &str, told: Option<&Told>) -> Self {
+        match told {
+            Some(told) => self.set(type_, told.status, told.reason, &told.message),
+            None => self,
+        }
+    }
+
+    /// Leaves a condition as it was, if it was there.
+    #[must_use]
+    pub fn keep(mut self, type_: &str) -> Self {
+        let before = self.before.iter().find(|told| told.type_ == type_);
+        self.after.extend(before.cloned());
+        self
     }
 
     /// Tells of somebody who insists on changing a child, while there is such a one.

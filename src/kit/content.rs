@@ -70,6 +70,9 @@ fn normal_form(kind: ChildKind, object: &Value) -> Value {
         }
         // An old name of `serviceAccountName` that the API server fills in.
         ChildKind::Deployment => {
+            if is_autoscaled(object) {
+                remove(&mut out, "spec", &["replicas"]);
+            }
             if let Some(Value::Object(template)) = out
                 .get_mut("spec")
                 .and_then(|spec| spec.get_mut("template"))
@@ -88,6 +91,13 @@ fn normal_form(kind: ChildKind, object: &Value) -> Value {
         | ChildKind::BackendTlsPolicy => {}
     }
     without_nulls(Value::Object(out))
+}
+
+/// Whether the replicas of a Deployment are the autoscaler's, by its annotation. That is ours, so whoever takes it away
+/// makes the Deployment another.
+pub fn is_autoscaled(object: &Value) -> bool {
+    let annotations = object.pointer("/metadata/annotations");
+    annotations.is_some_and(|all| all.get(labels::AUTOSCALED).is_some())
 }
 
 /// A Secret stands for its values by their digests, so that one whose values nobody holds any more has a hash too.
@@ -238,6 +248,19 @@ mod tests {
         let by = |value: &[u8]| hash_by_digests(&without, [("a", &digest(value))]);
         assert_eq!(by(b"a"), hash(ChildKind::Secret, &whole));
         assert_ne!(by(b"b"), hash(ChildKind::Secret, &whole));
+    }
+
+    #[test]
+    fn replicas_count_unless_they_are_the_autoscalers() {
+        let deployment = |replicas: i32, annotations: Value| {
+            let object =
+                json!({"metadata": {"annotations": annotations}, "spec": {"replicas": replicas}});
+            hash(ChildKind::Deployment, &object)
+        };
+        let (fixed, scaled) = (json!({}), json!({labels::AUTOSCALED: "true"}));
+        assert_ne!(deployment(1, fixed.clone()), deployment(2, fixed.clone()));
+        assert_eq!(deployment(1, scaled.clone()), deployment(2, scaled.clone()));
+        assert_ne!(deployment(1, fixed), deployment(1, scaled));
     }
 
     #[test]

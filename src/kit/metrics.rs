@@ -16,6 +16,16 @@ struct Outcome {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Direction {
+    direction: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Controller {
     controller: &'static str,
 }
@@ -25,6 +35,9 @@ struct Controller {
 pub struct Metrics {
     reconciles: Family<Outcome, Counter>,
     seconds: Family<Controller, Histogram, fn() -> Histogram>,
+    reports: Family<ResultLabel, Counter>,
+    token_reviews: Family<ResultLabel, Counter>,
+    scalings: Family<Direction, Counter>,
     /// 1 while this replica leads.
     pub leader: Gauge,
 }
@@ -37,6 +50,9 @@ impl Metrics {
         let metrics = Self {
             reconciles: Family::default(),
             seconds,
+            reports: Family::default(),
+            token_reviews: Family::default(),
+            scalings: Family::default(),
             leader: Gauge::default(),
         };
         registry.register(
@@ -48,6 +64,21 @@ impl Metrics {
             "reconcile_seconds",
             "Duration of reconciles",
             metrics.seconds.clone(),
+        );
+        registry.register(
+            "reports",
+            "Reports of gateways, by what became of them",
+            metrics.reports.clone(),
+        );
+        registry.register(
+            "token_reviews",
+            "Questions to the API server whose token a report came with, by its answer",
+            metrics.token_reviews.clone(),
+        );
+        registry.register(
+            "scalings",
+            "Changes of a web service's replicas by its load, by direction",
+            metrics.scalings.clone(),
         );
         registry.register(
             "leader",
@@ -65,6 +96,22 @@ impl Metrics {
         self.seconds
             .get_or_create(&Controller { controller })
             .observe(took.as_secs_f64());
+    }
+
+    /// Counts one report, taken or refused.
+    pub fn reported(&self, result: &'static str) {
+        self.reports.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    /// Counts one question about a token.
+    pub fn token_reviewed(&self, result: &'static str) {
+        let label = ResultLabel { result };
+        self.token_reviews.get_or_create(&label).inc();
+    }
+
+    /// Counts one change of replicas.
+    pub fn scaled(&self, direction: &'static str) {
+        self.scalings.get_or_create(&Direction { direction }).inc();
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use atelier_api::gateway_policy::{GatewayPolicy, POLICY_KEY, TokenRules};
 use atelier_api::labels;
+use atelier_api::report::{WANTED_KEY, Wanted};
 use atelier_api::v1alpha1::AuthMode;
 use atelier_pki::Leaf;
 use k8s_openapi::api::core::v1::{Service, ServiceAccount, ServicePort, ServiceSpec};
@@ -21,7 +22,7 @@ use crate::kit::content::ContentHash;
 use crate::kit::meta::Parent;
 use crate::kit::secrets;
 
-pub use deployment::{GATEWAY, MODEL, deployment};
+pub use deployment::{GATEWAY, MODEL, Replicas, deployment};
 
 /// The public port: how it is called in the pods and in the Service, where it is there, and the scheme of its URL.
 struct Public {
@@ -187,13 +188,18 @@ pub fn policy(
     })
 }
 
-/// The Secret that gateways go by. One document, so that a switch is one moment.
+/// The Secret that gateways go by. The policy is one document, so that a switch is one moment. What they are to report
+/// is another: neither needs the other, and a gateway that knows only the policy goes by that.
 pub fn gateway_secret(
     parent: &Parent,
     policy: GatewayPolicy,
     public: Option<&PublicKeys>,
+    wanted: Wanted,
 ) -> Result<Desired, Error> {
-    let data = [(POLICY_KEY.to_owned(), policy.to_json()?.into_bytes())].into();
+    let mut data = BTreeMap::from([(POLICY_KEY.to_owned(), policy.to_json()?.into_bytes())]);
+    if wanted.any() {
+        data.insert(WANTED_KEY.to_owned(), serde_json::to_vec(&wanted)?);
+    }
     let made_from = public.map(|public| (labels::KEYS_UID.to_owned(), public.secret_uid.clone()));
     let brought = public.and_then(|public| public.brought.clone());
     let brought = brought.map(|name| (labels::KEYS_SECRET.to_owned(), name));

@@ -113,7 +113,9 @@ fn settled(
     let public = shape.public(keys.uid);
     let policy = build::policy(effective_mode(service), Some(&public), tokens)?;
     let settled = keys.hash == build::keys_secret_hash(parent, &shape)?
-        && gateway.hash == build::gateway_secret(parent, policy, Some(&public))?.hash;
+        && gateway.hash
+            == build::gateway_secret(parent, policy, Some(&public), super::wanted(service, ctx))?
+                .hash;
     Ok(settled.then_some(public))
 }
 

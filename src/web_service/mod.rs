@@ -10,6 +10,7 @@ pub mod keys;
 pub mod keystore;
 pub mod own_keys;
 mod region;
+pub mod scale;
 mod status;
 pub mod tokens;
 pub mod transport;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atelier_api::gateway_policy::GatewayPolicy;
+use atelier_api::report::Wanted;
 use atelier_api::v1alpha1::{AuthMode, Class};
 use atelier_api::{WebService, Workspace};
 use kube::runtime::controller::Action;
@@ -33,10 +35,12 @@ use crate::kit::meta::Parent;
 use crate::kit::pod::PodView;
 use crate::kit::{self, Error, certificate};
 use crate::workspace::gate::{Admission, admit};
+use build::Replicas;
 pub use build::{
     GATEWAY, INTERNAL_PORT, MODEL, certificate_secret_name, gateway_secret_name, keys_secret_name,
     tokens_secret_name,
 };
+use scale::Scaling;
 use status::{Known, Progress, Seen};
 use transport::{Standing, Transport, transport};
 
@@ -50,6 +54,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 pub async fn reconcile(service: Arc<WebService>, ctx: Arc<Ctx>) -> Result<Action, Error> {
     let service = service.as_ref();
     if service.meta().deletion_timestamp.is_some() {
+        let namespace = service.namespace().unwrap_or_default();
+        ctx.scaler.forget(&namespace, &service.name_any());
         return Ok(Action::await_change());
     }
     let namespace = service.namespace().unwrap_or_default();
@@ -138,7 +144,8 @@ async fn make(
     let mut next = None;
     match know(service, &parent, ctx).await {
         Ok((found, policy, after)) => {
-            let secret = build::gateway_secret(&parent, policy, found.keys.as_ref())?;
+            let (keys, reports) = (found.keys.as_ref(), wanted(service, ctx));
+            let secret = build::gateway_secret(&parent, policy, keys, reports)?;
             applier
                 .apply(&secret)
                 .await
@@ -160,7 +167,13 @@ async fn make(
     known.tls = tls;
     known.location = Some(workspace.spec.location.clone());
     next = next.into_iter().chain(after).min();
-    let deployment = build::deployment(service, &parent, transport, &ctx.settings, &identity)?;
+    let scaling = scale::act::plan(service, &parent, ctx);
+    let replicas = match &scaling {
+        None => Replicas::Fixed(service.spec.replicas),
+        Some(scaling) => Replicas::Scaled(scale::act::first(service, scaling, &parent, ctx)),
+    };
+    let settings = &ctx.settings;
+    let deployment = build::deployment(service, &parent, transport, settings, &identity, replicas)?;
     let front = build::service(&parent, transport, internal)?;
     for child in [front, deployment] {
         applier
@@ -173,7 +186,19 @@ async fn make(
         Ok(exposure) => known.exposure = exposure,
         Err(error) => unless_contested(error)?,
     }
+    if let Some(Scaling::Follows(follows)) = &scaling {
+        scale::act::act(follows, &parent, ctx).await?;
+        next = next.into_iter().chain([follows.look_again]).min();
+    }
+    known.scaling = scaling;
     contested.map_or(Ok((known, next)), Err)
+}
+
+/// What the gateways are to report.
+fn wanted(service: &WebService, ctx: &Ctx) -> Wanted {
+    Wanted {
+        load: service.spec.autoscale.is_some() && ctx.settings.intake.is_some(),
+    }
 }
 
 /// How the connections to a service are encrypted, and when time alone changes that. Nothing while it is not known.
@@ -262,6 +287,7 @@ async fn know(
         tls: None,
         location: None,
         exposure: None,
+        scaling: None,
     };
     Ok((known, policy, next))
 }

@@ -1,8 +1,8 @@
 //! The status of a service: pure.
 
 use atelier_api::conditions::{
-    AVAILABLE, EXPOSED, KEYS_ACCEPTED, READY, RECONCILING, REGION_MATCHES, STALLED,
-    TRANSPORT_ENCRYPTED, reasons,
+    AVAILABLE, READY, RECONCILING, REGION_MATCHES, SCALING_ACTIVE, STALLED, TRANSPORT_ENCRYPTED,
+    reasons,
 };
 use atelier_api::gateway_policy::KeySlot;
 use atelier_api::v1alpha1::{
@@ -16,7 +16,8 @@ use kube::ResourceExt as _;
 use super::build::{self, GATEWAY, MODEL};
 use super::expose::Exposure;
 use super::keys::{PublicKeys, fingerprint};
-use super::region::crossing;
+use super::scale::Scaling;
+use super::scale::tell;
 use super::tokens::decide::Noted;
 use super::transport::{Standing, Transport};
 use super::{effective_mode, own_keys};
@@ -27,6 +28,8 @@ use crate::kit::contest::Contested;
 use crate::kit::meta::Parent;
 use crate::kit::pod::{PodView, Terminated, is_config_failure, is_image_failure};
 use crate::workspace::gate::Shut;
+
+use special::special;
 
 /// Exit code of a gateway whose model does not listen on loopback only.
 const EXIT_MODEL_NOT_ON_LOOPBACK: i32 = 86;
@@ -57,6 +60,8 @@ pub struct Known {
     pub location: Option<String>,
     /// How far the way from outside is, where there is to be one.
     pub exposure: Option<Exposure>,
+    /// How the replicas follow the load, where they are to.
+    pub scaling: Option<Scaling>,
 }
 
 /// What there is of a service.
@@ -142,8 +147,14 @@ pub fn status(
     let available = view.available > 0;
     let answering = format!(
         "{} of {} replicas answer",
-        view.available, service.spec.replicas
+        view.available,
+        wanted_replicas(service, &view)
     );
+    let (autoscale, scales) = match progress {
+        Progress::Made(known) => tell::standing(service, known.scaling.as_ref()),
+        Progress::Blocked(_) => tell::kept(service),
+        Progress::Shut(_) => (None, None),
+    };
     let conditions = Conditions::new(&before.conditions, generation, now)
         .set(READY, ready, reason, &message)
         .set(
@@ -152,12 +163,9 @@ pub fn status(
             if available { reasons::READY } else { reason },
             &answering,
         )
-        .set(TRANSPORT_ENCRYPTED, encrypted.0, encrypted.1, encrypted.2);
-    let conditions = match progress {
-        Progress::Made(known) => special(conditions, service, known),
-        Progress::Blocked(_) | Progress::Shut(_) => conditions,
-    };
-    let conditions = conditions
+        .set(TRANSPORT_ENCRYPTED, encrypted.0, encrypted.1, encrypted.2)
+        .told(SCALING_ACTIVE, scales.as_ref());
+    let conditions = special(conditions, service, progress)
         .set_while(transitioning, RECONCILING, reason, &message)
         .set_while(stalled, STALLED, reason, &message)
         .contested(contested)
@@ -174,26 +182,9 @@ pub fn status(
         replicas: view.replicas,
         ready_replicas: view.ready,
         updated_replicas: view.updated,
+        autoscale,
         selector: parent.as_ref().map(selector),
         conditions,
-    }
-}
-
-/// The conditions that only some services have.
-fn special<'a>(conditions: Conditions<'a>, service: &WebService, known: &Known) -> Conditions<'a> {
-    let conditions = match &known.own_keys {
-        Some(own) => conditions.set(KEYS_ACCEPTED, Some(!own.failed), own.reason, &own.message),
-        None => conditions,
-    };
-    let conditions = match &known.exposure {
-        Some(told) => conditions.set(EXPOSED, told.there, told.reason, &told.message),
-        None => conditions,
-    };
-    match crossing(service, known.location.as_deref()) {
-        Some((matches, reason, message)) => {
-            conditions.set(REGION_MATCHES, Some(matches), reason, &message)
-        }
-        None => conditions,
     }
 }
 
@@ -262,6 +253,14 @@ fn token_key_status(key: &Noted) -> TokenKeyStatus {
     }
 }
 
+/// How many replicas there are to be, as far as is known.
+fn wanted_replicas(service: &WebService, view: &DeploymentView) -> i32 {
+    match service.spec.autoscale {
+        Some(_) => view.wanted,
+        None => service.spec.replicas,
+    }
+}
+
 /// `settled` says that the version asked for has answered before: what is missing now was lost, not awaited.
 fn judge(service: &WebService, progress: &Progress, seen: &Seen, settled: bool) -> Verdict {
     match progress {
@@ -282,7 +281,6 @@ fn judge(service: &WebService, progress: &Progress, seen: &Seen, settled: bool) 
             }
         }
     }
-    let wanted = service.spec.replicas;
     let Some(view) = seen
         .deployment
         .as_ref()
@@ -309,7 +307,13 @@ fn judge(service: &WebService, progress: &Progress, seen: &Seen, settled: bool) 
             format!("the API server takes no pod of this version: {why}"),
         );
     }
-    let complete = view.updated == wanted && view.replicas == wanted && view.available == wanted;
+    let wanted = wanted_replicas(service, view);
+    // More on their way, or fewer, are no rollout: those that there are to be at least answer, all of this version.
+    let follows = service.spec.autoscale.is_some_and(|scale| {
+        view.updated == view.replicas && view.available >= scale.min.min(wanted)
+    });
+    let complete =
+        follows || view.updated == wanted && view.replicas == wanted && view.available == wanted;
     match complete {
         true if wanted == 0 => verdict(
             ServiceState::Healthy,
@@ -319,7 +323,7 @@ fn judge(service: &WebService, progress: &Progress, seen: &Seen, settled: bool) 
         true => verdict(
             ServiceState::Healthy,
             reasons::HEALTHY,
-            format!("{wanted} of {wanted} replicas answer"),
+            format!("{} of {wanted} replicas answer", view.available.min(wanted)),
         ),
         false if settled && view.updated == wanted && view.replicas == wanted => verdict(
             ServiceState::Unhealthy,
@@ -438,6 +442,7 @@ pub fn transitions(
     {
         events.push((true, "RegionsDiffer", message));
     }
+    events.extend(tell::transitions(before, after));
     let state = before.and_then(|b| b.state);
     let message = || {
         after
@@ -459,5 +464,6 @@ pub fn transitions(
     events
 }
 
+mod special;
 #[cfg(test)]
 mod tests;

@@ -166,6 +166,30 @@ async fn bad_objects_are_refused_with_the_reason() {
             "has one replica",
         ),
         (
+            with(
+                with(service(), "/spec/class", json!("Instance")),
+                "/spec/autoscale",
+                json!({}),
+            ),
+            "use class Cluster for autoscale",
+        ),
+        (
+            with(
+                with(service(), "/spec/autoscale", json!({})),
+                "/spec/replicas",
+                json!(2),
+            ),
+            "replicas follows the load",
+        ),
+        (
+            with(service(), "/spec/autoscale", json!({"min": 3, "max": 2})),
+            "autoscale.min is at most autoscale.max",
+        ),
+        (
+            with(service(), "/spec/autoscale", json!({"min": 0})),
+            "spec.autoscale.min",
+        ),
+        (
             with(service(), "/spec/replicas", json!(-1)),
             "spec.replicas",
         ),

@@ -18,6 +18,8 @@ pub const KEYS_ACCEPTED: &str = "KeysAccepted";
 pub const EXPOSED: &str = "Exposed";
 /// WebService that asks for a location: it is the one where the workspace is.
 pub const REGION_MATCHES: &str = "RegionMatches";
+/// WebService with `autoscale`: the replicas follow the load, up and down.
+pub const SCALING_ACTIVE: &str = "ScalingActive";
 /// Workspace: the managed identity has all its grants.
 pub const IDENTITY_ACCESS: &str = "IdentityAccess";
 /// Workspace: objects can be written, read and deleted in its storage, as it was last tried.
@@ -142,4 +144,12 @@ pub mod reasons {
     pub const NOT_ANSWERING: &str = "NotAnswering";
     /// WebService: scaled to nothing.
     pub const SCALED_TO_ZERO: &str = "ScaledToZero";
+    /// WebService: the replicas follow the load.
+    pub const FOLLOWING_LOAD: &str = "FollowingLoad";
+    /// WebService: there are as many replicas as `autoscale.max` allows, and the utilisation is above the target.
+    pub const AT_MAXIMUM: &str = "AtMaximum";
+    /// WebService: a replica answers but does not tell how much it has to do, so that none is taken away.
+    pub const REPLICA_SILENT: &str = "ReplicaSilent";
+    /// WebService: no replica answers, so that nothing is known of the load.
+    pub const NO_REPLICA_READY: &str = "NoReplicaReady";
 }

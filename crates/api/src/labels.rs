@@ -36,6 +36,9 @@ pub const KEYS_UID: &str = "atelier.dev/keys-uid";
 /// Annotation of a gateway's Secret: the name of the Secret with its team's own keys, if it was made from those.
 pub const KEYS_SECRET: &str = "atelier.dev/keys-secret";
 
+/// Annotation of a Deployment whose `spec.replicas` is the autoscaler's: what stands there is no part of what it should be.
+pub const AUTOSCALED: &str = "atelier.dev/autoscaled";
+
 /// Annotation of a volume: the uid of the Workspace that it goes with; empty if it stays.
 pub const GOES_WITH: &str = "atelier.dev/goes-with";
 

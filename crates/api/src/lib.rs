@@ -7,6 +7,7 @@ pub mod actions;
 pub mod conditions;
 pub mod gateway_policy;
 pub mod labels;
+pub mod report;
 pub mod schema;
 pub mod subject;
 pub mod v1alpha1;

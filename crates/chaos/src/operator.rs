@@ -42,6 +42,7 @@ pub struct Operator {
     settings: Settings,
     admin: SocketAddr,
     serving: Option<SocketAddr>,
+    intake: Option<SocketAddr>,
     child: Mutex<Option<Child>>,
 }
 
@@ -50,10 +51,12 @@ impl Operator {
     pub fn new(settings: Settings) -> anyhow::Result<Self> {
         let admin = free_address()?;
         let serving = settings.serves.then(free_address).transpose()?;
+        let intake = settings.serves.then(free_address).transpose()?;
         Ok(Self {
             settings,
             admin,
             serving,
+            intake,
             child: Mutex::default(),
         })
     }
@@ -66,9 +69,13 @@ impl Operator {
         }
         let log = self.open_log()?;
         let serving = self.serving.map(|address| address.to_string());
+        let intake = self.intake.map(|address| address.to_string());
         let started = Command::new(&self.settings.executable)
             .arg("operator")
             .envs(serving.map(|address| ("ATELIER_SERVE_LISTEN", address)))
+            .envs(intake.map(|address| ("ATELIER_INTAKE_LISTEN", address)))
+            // Longer than it takes to see that all is at rest.
+            .env("ATELIER_SCALE_DOWN_WINDOW", "3s")
             .env("KUBECONFIG", &self.settings.kubeconfig)
             .env("POD_NAME", &self.settings.pod)
             .env("POD_NAMESPACE", SYSTEM)
@@ -143,6 +150,11 @@ impl Operator {
     /// Where it serves the actions.
     pub fn serving(&self) -> Option<SocketAddr> {
         self.serving
+    }
+
+    /// Where it takes reports.
+    pub fn intake(&self) -> Option<SocketAddr> {
+        self.intake
     }
 
     /// Id of the process.

@@ -97,6 +97,18 @@ pub struct Args {
     #[arg(long, env = "ATELIER_INTERNAL_CLIENT", value_parser = dns_name)]
     pub internal_client: Option<String>,
 
+    /// Where the operator's replicas take reports, over TLS, as `host:port`: all of them are found under that name, and
+    /// have the DNS name of `--internal-client` in their certificate. Nothing is sent until the Secret asks for it.
+    #[arg(long, env = "ATELIER_REPORT_TO", value_parser = host_and_port, requires_all = ["internal_secret", "internal_client"])]
+    pub report_to: Option<String>,
+    /// The token of this pod's ServiceAccount for the audience `atelier`.
+    #[arg(
+        long,
+        env = "ATELIER_REPORT_TOKEN",
+        default_value = "/var/run/secrets/kubernetes.io/serviceaccount/atelier"
+    )]
+    pub report_token: PathBuf,
+
     /// How many requests the model is given at once.
     #[arg(long, env = "ATELIER_CONCURRENT_REQUESTS", default_value = "1")]
     pub concurrent_requests: NonZeroU32,
@@ -211,6 +223,14 @@ fn dns_name(text: &str) -> Result<String, String> {
     }
 }
 
+fn host_and_port(text: &str) -> Result<String, String> {
+    let parts = text.rsplit_once(':');
+    match parts.filter(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("not a host and a port, as operator.example.svc:8444".to_owned()),
+    }
+}
+
 fn millis(text: &str) -> Result<Duration, String> {
     const LONGEST: u64 = 24 * 60 * 60 * 1000;
     match text.parse() {
@@ -276,6 +296,7 @@ mod tests {
             ["--log-format", "xml"],
             ["--compute-type", "ACI"],
             ["--internal-client", "_"],
+            ["--report-to", "no-port"],
         ] {
             let error = try_parse(&bad).expect_err(bad[1]).to_string();
             assert!(error.contains(bad[0]), "{error}");

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! `internal` is the way in of the operator, for callers that the cluster's API server has let in. It joins the same
-//! path at `authn`.
+//! path at `authn`. `report` is the other direction: what the operator is told, beside all requests.
 //!
 //! What decides (`route`, `authn`, `headers`, `ids`, `respond`, the table part of `loopback`) is
 //! pure; what acts is `proxy` and `run`.
@@ -31,6 +31,7 @@ pub mod model;
 pub mod policy;
 pub mod proxy;
 pub mod record;
+pub mod report;
 pub mod respond;
 pub mod route;
 pub mod run;

@@ -205,6 +205,12 @@ impl Metrics {
     pub fn queued(&self) -> Counted {
         Counted::new(&self.queued)
     }
+
+    /// How many requests wait.
+    #[must_use]
+    pub fn queued_now(&self) -> i64 {
+        self.queued.get()
+    }
 }
 
 /// One thing that a gauge counts while it lives.

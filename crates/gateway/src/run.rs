@@ -30,6 +30,7 @@ use crate::{
     },
     proxy::Gateway,
     record::{Identity, Records},
+    report::{self, way::Way},
     server::{ServerLimits, serve},
     ticket::Reporter,
     tls,
@@ -287,13 +288,18 @@ impl Parts {
             header_timeout: args.header_timeout_ms,
             header_bytes: usize::try_from(args.max_header_bytes).unwrap_or(usize::MAX / 2),
         };
+        let turns = Limits::new(args, Arc::clone(&self.metrics));
+        let way = Way::from_args(args, self.certificates.internal.clone());
+        if let Some(way) = way.map_err(RunError::Tls)? {
+            tasks.spawn(report::run(way, turns.gauge(), self.policy.wanted()));
+        }
         let gateway = Arc::new(Gateway {
             score_path: args.score_path.clone(),
             service: args.service.clone(),
             policy: Arc::clone(&self.policy),
             cors: Cors::new(args.cors_origins.clone()),
             gate: Arc::clone(&self.gate),
-            limits: Limits::new(args, Arc::clone(&self.metrics)),
+            limits: turns,
             max_header: limits.header_bytes,
             model: self.model.clone(),
             reporter: Arc::clone(&self.reporter),

@@ -27,6 +27,8 @@ mod pki;
 mod policy;
 #[path = "gateway/records.rs"]
 mod records;
+#[path = "gateway/report.rs"]
+mod report;
 #[path = "gateway/shutdown.rs"]
 mod shutdown;
 #[path = "gateway/smuggling/mod.rs"]

@@ -13,7 +13,8 @@ use kube::core::Status;
 use kube::{Api, Client};
 
 use super::child::{ChildKey, ChildKind, Desired};
-use super::children::{Children, Seen, owner_generation};
+use super::children::{Children, Seen, View, owner_generation};
+use super::content;
 use super::contest::{Contests, Verdict};
 use super::error::{Error, status_code};
 use crate::leader::Claim;
@@ -207,6 +208,11 @@ impl Applier<'_> {
         let mut object = desired.object.clone();
         object.metadata.uid = Some(seen.uid.clone());
         object.metadata.resource_version = Some(seen.version.to_string());
+        if let View::Deployment(view) = &seen.view
+            && content::is_autoscaled(&serde_json::to_value(&object)?)
+        {
+            object.data["spec"]["replicas"] = view.wanted.into();
+        }
         // Their spec cannot be put back: their metadata is.
         if matches!(
             desired.key.kind,

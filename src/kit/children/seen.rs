@@ -97,6 +97,10 @@ pub struct DeploymentView {
     pub generation: i64,
     /// Generation that the Deployment controller has seen.
     pub observed_generation: i64,
+    /// Replicas that there are to be.
+    pub wanted: i32,
+    /// Who has claimed that number by server-side apply.
+    pub claimed_by: Option<String>,
     /// Replicas there are, of any version.
     pub replicas: i32,
     /// Replicas of the current version.
@@ -190,6 +194,16 @@ fn replica_failure(deployment: &Value) -> Option<String> {
     Some(failure["message"].as_str().unwrap_or_default().to_owned())
 }
 
+/// A client may write that. Whoever does so is believed to have claimed nothing but that.
+fn claimed_by(deployment: &Value) -> Option<String> {
+    let entries = deployment.pointer("/metadata/managedFields")?.as_array()?;
+    let claims = |entry: &&Value| {
+        entry["operation"] == "Apply" && entry.pointer("/fieldsV1/f:spec/f:replicas").is_some()
+    };
+    let claim = entries.iter().find(claims)?;
+    claim["manager"].as_str().map(Into::into)
+}
+
 fn view(kind: ChildKind, value: Value) -> View {
     match kind {
         ChildKind::Secret => View::Secret(SecretView::of(&value)),
@@ -209,6 +223,9 @@ fn view(kind: ChildKind, value: Value) -> View {
             View::Deployment(DeploymentView {
                 generation: number("/metadata/generation"),
                 observed_generation: number("/status/observedGeneration"),
+                // The API server fills it in.
+                wanted: i32::try_from(number("/spec/replicas")).unwrap_or(i32::MAX),
+                claimed_by: claimed_by(&value),
                 replicas: count("replicas"),
                 updated: count("updatedReplicas"),
                 ready: count("readyReplicas"),

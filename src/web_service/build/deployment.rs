@@ -4,6 +4,7 @@
 //! has while the model still answers. The kubelet asks after the model through the gateway, since the model listens on
 //! loopback only. A startup probe on the model would wait for a gateway that waits for it: there is none.
 
+use atelier_api::report::AUDIENCE;
 use atelier_api::{WebService, labels};
 use k8s_openapi::api::apps::v1::{
     Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
@@ -43,6 +44,15 @@ const DRAIN_DELAY_MS: i64 = 3_000;
 /// The longest time that requests in flight get to finish at the end.
 const LONGEST_DRAIN_MS: i64 = 600_000;
 
+/// How many replicas there are to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replicas {
+    /// So many.
+    Fixed(i32),
+    /// As many as there are, which is the autoscaler's to change; so many, where there is no Deployment yet.
+    Scaled(i32),
+}
+
 /// The Deployment. `account_uid` is the uid of the gateway's ServiceAccount: its tokens die with it, so a remade one
 /// has to roll the pods.
 pub fn deployment(
@@ -51,10 +61,11 @@ pub fn deployment(
     transport: Transport,
     settings: &Settings,
     account_uid: &str,
+    replicas: Replicas,
 ) -> Result<Desired, Error> {
-    let spec = &service.spec;
     let name = gateway_secret_name(&parent.name);
-    let drain_ms = i64::from(spec.limits.timeout_ms).min(LONGEST_DRAIN_MS);
+    let limits = &service.spec.limits;
+    let drain_ms = i64::from(limits.timeout_ms).min(LONGEST_DRAIN_MS);
     let grace_seconds = (DRAIN_DELAY_MS + drain_ms) / 1000 + 5;
 
     let mut pod = pods::spec(
@@ -68,9 +79,10 @@ pub fn deployment(
         Transport::Generated => Some(certificate_volume(&certificate_secret_name(&parent.name))),
         Transport::Secret(name) => Some(certificate_volume(name)),
     };
-    let volumes = [token_volume(), policy_volume(&name)];
+    let reports = settings.intake.is_some();
+    let volumes = [token_volume(reports), policy_volume(&name)];
     pod.volumes = Some(volumes.into_iter().chain(certificate).collect());
-    let region = spec.location.clone();
+    let region = service.spec.location.clone();
     pod.node_selector = region.map(|region| [(REGION.to_owned(), region)].into());
     let template = PodTemplateSpec {
         metadata: Some(ObjectMeta {
@@ -86,10 +98,19 @@ pub fn deployment(
         }),
         spec: Some(pod),
     };
+    let mut metadata = parent.child(&parent.name);
+    let replicas = match replicas {
+        Replicas::Fixed(replicas) => replicas,
+        Replicas::Scaled(replicas) => {
+            let annotations = metadata.annotations.get_or_insert_default();
+            annotations.insert(labels::AUTOSCALED.to_owned(), "true".to_owned());
+            replicas
+        }
+    };
     let deployment = Deployment {
-        metadata: parent.child(&parent.name),
+        metadata,
         spec: Some(DeploymentSpec {
-            replicas: Some(spec.replicas),
+            replicas: Some(replicas),
             selector: LabelSelector {
                 match_labels: Some(parent.selector()),
                 match_expressions: None,
@@ -176,6 +197,8 @@ fn gateway(
             format!("--internal-client={client}"),
         ]);
         ports.push(port("internal", INTERNAL_PORT));
+        let intake = settings.intake.iter();
+        args.extend(intake.map(|intake| format!("--report-to={intake}")));
     }
     container.args = Some(args);
     container.env = Some(vec![
@@ -275,8 +298,9 @@ fn field(path: &str) -> ObjectFieldSelector {
     }
 }
 
-/// The token of the gateway's ServiceAccount, for the gateway's container only: the pod mounts none by itself.
-fn token_volume() -> Volume {
+/// The token of the gateway's ServiceAccount, for the gateway's container only: the pod mounts none by itself. With
+/// `reports`, another beside it that is good for nothing but to say to the operator which pod it is.
+fn token_volume(reports: bool) -> Volume {
     let token = ServiceAccountTokenProjection {
         path: "token".into(),
         expiration_seconds: Some(3607),
@@ -298,7 +322,16 @@ fn token_volume() -> Volume {
             ..DownwardAPIVolumeFile::default()
         }]),
     };
-    let sources = vec![
+    let to_operator = ServiceAccountTokenProjection {
+        audience: Some(AUDIENCE.into()),
+        path: "atelier".into(),
+        expiration_seconds: Some(3600),
+    };
+    let to_operator = reports.then(|| VolumeProjection {
+        service_account_token: Some(to_operator),
+        ..VolumeProjection::default()
+    });
+    let mut sources = vec![
         VolumeProjection {
             service_account_token: Some(token),
             ..VolumeProjection::default()
@@ -312,6 +345,7 @@ fn token_volume() -> Volume {
             ..VolumeProjection::default()
         },
     ];
+    sources.extend(to_operator);
     Volume {
         name: "token".into(),
         projected: Some(ProjectedVolumeSource {

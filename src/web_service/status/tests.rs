@@ -15,6 +15,8 @@ fn service(replicas: i32) -> WebService {
 fn rollout(updated: i32, replicas: i32, available: i32) -> Option<DeploymentView> {
     Some(DeploymentView {
         refused: None,
+        wanted: replicas,
+        claimed_by: None,
         generation: 1,
         observed_generation: 1,
         replicas,

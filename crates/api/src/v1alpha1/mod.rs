@@ -22,9 +22,9 @@ pub use storage::{
     SecretRef, Storage, StorageStatus, StorageType,
 };
 pub use web_service::{
-    Auth, AuthMode, Class, Expose, KeyGeneration, KeyStatus, KeysStatus, Limits, ParentRef,
-    Revoked, ServiceState, Tls, TlsMode, TlsStatus, TokenKeyStatus, Tokens, WebService,
-    WebServiceSpec, WebServiceStatus,
+    Auth, AuthMode, Autoscale, AutoscaleStatus, Class, Expose, KeyGeneration, KeyStatus,
+    KeysStatus, Limits, ParentRef, Revoked, ServiceState, Tls, TlsMode, TlsStatus, TokenKeyStatus,
+    Tokens, WebService, WebServiceSpec, WebServiceStatus,
 };
 pub use workspace::{
     Grant, GrantResource, GrantState, Identity, ProvisioningState, ResyncRequest, Resynced,

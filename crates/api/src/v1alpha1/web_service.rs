@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Resources;
 
 mod auth;
+mod autoscale;
 mod expose;
 mod limits;
 mod status;
@@ -16,6 +17,7 @@ mod tls;
 pub use auth::{
     Auth, AuthMode, KeyGeneration, KeyStatus, KeysStatus, Revoked, TokenKeyStatus, Tokens,
 };
+pub use autoscale::{Autoscale, AutoscaleStatus};
 pub use expose::{Expose, ParentRef};
 pub use limits::Limits;
 pub use status::{ServiceState, WebServiceStatus};
@@ -55,6 +57,8 @@ pub use tls::{Tls, TlsMode, TlsStatus};
 #[x_kube(validation = Rule::new("self.class == 'Cluster' || !has(self.auth.mode) || self.auth.mode != 'Token'").message("a service of class Instance takes no tokens; use class Cluster, or auth.mode Key"))]
 #[x_kube(validation = Rule::new("self.auth.tokens.rotationSeconds * 4 >= self.auth.tokens.lifetimeSeconds").message("auth.tokens.rotationSeconds is at least a quarter of lifetimeSeconds"))]
 #[x_kube(validation = Rule::new("self.class == 'Cluster' || self.replicas <= 1").message("a service of class Instance has one replica; use class Cluster for more"))]
+#[x_kube(validation = Rule::new("!has(self.autoscale) || self.class == 'Cluster'").message("a service of class Instance has one replica; use class Cluster for autoscale"))]
+#[x_kube(validation = Rule::new("!has(self.autoscale) || self.replicas == 1").message("with autoscale, replicas follows the load: leave it at 1 and set autoscale.min and autoscale.max, or take autoscale away"))]
 pub struct WebServiceSpec {
     /// `Cluster`: keys on unless `auth.mode` says otherwise, any number of replicas. `Instance`: the light class,
     /// one replica, keys off unless asked for.
@@ -85,10 +89,14 @@ pub struct WebServiceSpec {
     #[schemars(length(min = 2, max = 256), regex(pattern = r"^/[A-Za-z0-9._~/-]*$"))]
     #[x_kube(validation = Rule::new("self != '/swagger.json'").message("/swagger.json is taken by the service's description"))]
     pub score_path: String,
-    /// Number of replicas.
+    /// Number of replicas. With `autoscale` it stays at 1 and says nothing.
     #[serde(default = "one")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: i32,
+    /// Replicas that follow the load, for class Cluster. Who takes it away says in `replicas`, in the same update, how many
+    /// there are to be. It needs the certificates of the installation's own authority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscale: Option<Autoscale>,
     /// Size of one replica's model server.
     #[serde(default = "resources")]
     pub resources: Resources,

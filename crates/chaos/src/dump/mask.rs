@@ -96,6 +96,10 @@ impl<'a> Masks<'a> {
             ];
             status.retain(|name, _| kept.contains(&name.as_str()));
         }
+        // Of which moment it is, depends on when it was written.
+        if ours && let Some(told) = value_at(root, "/status/autoscale/utilization") {
+            *told = json!("<percent>");
+        }
         let type_ = root.get("type").cloned().unwrap_or_default();
         if kind == "Secret"
             && let Some(data) = root.get_mut("data")
@@ -221,6 +225,12 @@ fn signers(object: &DynamicObject) -> Vec<(String, String)> {
         })
     });
     known.collect()
+}
+
+fn value_at<'a>(root: &'a mut Map<String, Value>, pointer: &str) -> Option<&'a mut Value> {
+    let mut parts = pointer.trim_start_matches('/').split('/');
+    let first = root.get_mut(parts.next()?)?;
+    parts.try_fold(first, |value, part| value.get_mut(part))
 }
 
 fn is_group(version: &Value) -> bool {

@@ -1,6 +1,7 @@
 //! The scenarios, one a file.
 
 mod actions;
+mod autoscale;
 mod compute;
 pub(crate) mod expose;
 mod first;
@@ -15,7 +16,7 @@ mod tokens;
 use crate::Scenario;
 
 /// All of them.
-pub static ALL: [&dyn Scenario; 11] = [
+pub static ALL: [&dyn Scenario; 12] = [
     &roles::Roles,
     &compute::Compute,
     &service::Service,
@@ -27,6 +28,7 @@ pub static ALL: [&dyn Scenario; 11] = [
     &tls::Tls,
     &own_keys::OwnKeys,
     &expose::Expose,
+    &autoscale::Autoscale,
 ];
 
 /// Those of a name; all without one.

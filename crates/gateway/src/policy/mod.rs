@@ -7,7 +7,9 @@ use std::sync::{
 
 use arc_swap::ArcSwapOption;
 use atelier_api::gateway_policy::{GatewayPolicy, POLICY_KEY};
+use atelier_api::report::Wanted;
 use jiff::Timestamp;
+use tokio::sync::watch as channel;
 
 use crate::metrics::Metrics;
 use crate::tokens::Tokens;
@@ -52,6 +54,8 @@ pub struct Store {
     /// Set when the watch has delivered. The mounted file, which lags behind, is then done for:
     /// it must not bring a revoked key back.
     watched: AtomicBool,
+    /// What the operator wants to be told, by the same Secret.
+    wanted: channel::Sender<Wanted>,
     metrics: Arc<Metrics>,
 }
 
@@ -62,6 +66,7 @@ impl Store {
         Self {
             current: ArcSwapOption::empty(),
             watched: AtomicBool::new(false),
+            wanted: channel::Sender::default(),
             metrics,
         }
     }
@@ -76,6 +81,18 @@ impl Store {
     #[must_use]
     pub fn is_watched(&self) -> bool {
         self.watched.load(Ordering::Relaxed)
+    }
+
+    /// What the operator wants to be told, as it changes.
+    #[must_use]
+    pub fn wanted(&self) -> channel::Receiver<Wanted> {
+        self.wanted.subscribe()
+    }
+
+    /// Notes what the operator wants to be told.
+    pub fn want(&self, wanted: Wanted) {
+        self.wanted
+            .send_if_modified(|before| std::mem::replace(before, wanted) != wanted);
     }
 
     /// Takes a document over, if it is good; else the last good policy stays in force.

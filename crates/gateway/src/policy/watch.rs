@@ -3,6 +3,7 @@
 use std::{pin::pin, time::Duration};
 
 use atelier_api::gateway_policy::POLICY_KEY;
+use atelier_api::report::{WANTED_KEY, Wanted};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
@@ -145,6 +146,8 @@ fn apply(secret: &Secret, store: &Store) {
         .and_then(|data| data.get(POLICY_KEY))
         .map_or(&[][..], |bytes| &bytes.0);
     store.offer(Source::Watch, document, Timestamp::now());
+    let wanted = secret.data.as_ref().and_then(|data| data.get(WANTED_KEY));
+    store.want(wanted.map_or_else(Wanted::default, |bytes| Wanted::from_json(&bytes.0)));
 }
 
 /// The usual pauses of a watch, but none longer than [`LONGEST_PAUSE`].

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AuthMode, KeysStatus, TlsStatus, TokenKeyStatus};
+use super::{AuthMode, AutoscaleStatus, KeysStatus, TlsStatus, TokenKeyStatus};
 
 /// What is known of a service.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
@@ -46,12 +46,16 @@ pub struct WebServiceStatus {
     /// Replicas of the current version.
     #[serde(default)]
     pub updated_replicas: i32,
+    /// How the replicas follow the load, where they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscale: Option<AutoscaleStatus>,
     /// Selects the service's pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub selector: Option<String>,
     /// `Ready`, `Available`, `TransportEncrypted`; `KeysAccepted` where the keys are your own, `RegionMatches` where a
-    /// location is asked for; `Exposed` where it is to be reached from outside; and `Reconciling` or `Stalled` while true.
+    /// location is asked for, `Exposed` where it is to be reached from outside, `ScalingActive` where there is
+    /// `autoscale`; and `Reconciling` or `Stalled` while true.
     #[serde(default)]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,

@@ -1,0 +1,182 @@
+//! The intake: where gateways tell the operator what they are to tell (docs/design/autoscaling.md).
+//!
+//! Every replica has one, leader or not, over TLS with the certificate that it serves everything by. Who reports shows
+//! the token of its pod, and is believed of that pod only. Whoever is on the other side may be an enemy who owns all of
+//! their own namespace: what they can make us do or keep is bounded by what we see there ourselves.
+
+mod places;
+mod review;
+mod serve;
+mod token;
+
+use std::sync::Arc;
+
+use atelier_api::report::{LOAD_LONGEST, LOAD_PATH, Load};
+use http::StatusCode;
+use jiff::Timestamp;
+use kube::Client;
+use tokio::time::Instant;
+
+use crate::kit::child::{ChildKey, ChildKind};
+use crate::kit::children::Children;
+use crate::kit::metrics::Metrics;
+use crate::web_service::gateway_secret_name;
+use crate::web_service::scale::Scaler;
+use review::{Reviews, Verdict};
+pub use serve::serve;
+pub use token::{Claim, claim};
+
+/// A pod that reports, as far as it was proved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reporter {
+    /// Its namespace.
+    pub namespace: String,
+    /// The web service whose pod it is.
+    pub service: String,
+    /// The pod's name.
+    pub pod: String,
+    /// The pod's uid.
+    pub uid: String,
+}
+
+/// Why a report is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// There is no such path.
+    NotFound,
+    /// Only POST is known.
+    Method,
+    /// The body is too long.
+    TooLong,
+    /// The body is no report.
+    Malformed,
+    /// There is no token, or it is not what it says.
+    Token,
+    /// There is no such pod, it is none of a gateway, or nobody wants a report of it.
+    Unwanted,
+    /// The pod asks too often to be recognised.
+    TooOften,
+    /// The API server does not answer.
+    Unavailable,
+}
+
+impl Refused {
+    /// What the gateway is told.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::Token => StatusCode::UNAUTHORIZED,
+            Self::Unwanted => StatusCode::FORBIDDEN,
+            Self::TooOften => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The label it has in metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NotFound | Self::Method => "NotFound",
+            Self::TooLong | Self::Malformed => "Malformed",
+            Self::Token => "Token",
+            Self::Unwanted => "Unwanted",
+            Self::TooOften => "TooOften",
+            Self::Unavailable => "Unavailable",
+        }
+    }
+}
+
+/// What can be reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// How much there is to do.
+    Load,
+}
+
+impl Kind {
+    /// What a path stands for.
+    pub fn of(path: &str) -> Option<Self> {
+        (path == LOAD_PATH).then_some(Self::Load)
+    }
+
+    /// The longest body, in bytes.
+    pub fn longest(self) -> usize {
+        match self {
+            Self::Load => LOAD_LONGEST,
+        }
+    }
+}
+
+/// Recognises who reports, and takes what they say.
+pub struct Intake {
+    children: Arc<Children>,
+    scaler: Arc<Scaler>,
+    reviews: Reviews,
+    metrics: Metrics,
+}
+
+impl Intake {
+    /// One that has heard of nobody.
+    pub fn new(
+        client: Client,
+        children: Arc<Children>,
+        scaler: Arc<Scaler>,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            children,
+            scaler,
+            reviews: Reviews::new(client, metrics.clone()),
+            metrics,
+        }
+    }
+
+    /// Who shows this token, if somebody wants to hear of them. The API server is asked for pods that we know only.
+    async fn recognise(&self, kind: Kind, token: &str) -> Result<Reporter, Refused> {
+        let claim = token::claim(token).ok_or(Refused::Token)?;
+        let reporter = self.known(&claim).ok_or(Refused::Unwanted)?;
+        let wanted = match kind {
+            Kind::Load => self.scaler.wants(&reporter.namespace, &reporter.service),
+        };
+        if !wanted {
+            return Err(Refused::Unwanted);
+        }
+        let (now, at) = (Timestamp::now(), Instant::now());
+        match self.reviews.judge(token, &claim, now, at).await {
+            Verdict::Good => Ok(reporter),
+            Verdict::Bad => Err(Refused::Token),
+            Verdict::TooOften => Err(Refused::TooOften),
+            Verdict::Unavailable => Err(Refused::Unavailable),
+        }
+    }
+
+    /// The pod of a claim, if it is one of a gateway's, by our own view.
+    fn known(&self, claim: &Claim) -> Option<Reporter> {
+        let key = ChildKey::new(ChildKind::Pod, &claim.namespace, &claim.pod);
+        let seen = self.children.get(&key)?;
+        let pod = seen.pod()?;
+        let service = pod.instance.as_ref()?;
+        let is_one = seen.uid == claim.uid
+            && pod.component.as_deref() == Some("webservice")
+            && claim.account == gateway_secret_name(service);
+        is_one.then(|| Reporter {
+            namespace: claim.namespace.clone(),
+            service: service.clone(),
+            pod: claim.pod.clone(),
+            uid: seen.uid.clone(),
+        })
+    }
+
+    /// Takes a report.
+    fn take(&self, kind: Kind, reporter: &Reporter, body: &[u8]) -> Result<(), Refused> {
+        match kind {
+            Kind::Load => {
+                let load: Load = serde_json::from_slice(body).map_err(|_| Refused::Malformed)?;
+                self.scaler.report(reporter, load, Instant::now());
+                Ok(())
+            }
+        }
+    }
+}
