@@ -83,7 +83,12 @@ async fn relay(ctx: &Ctx, change: &Change) {
             }
             workspaces_in(ctx, namespace);
         }
-        "WebService" => workspaces_in(ctx, namespace),
+        "WebService" => {
+            if change.gone {
+                ctx.scaler.forget(namespace, &change.name);
+            }
+            workspaces_in(ctx, namespace);
+        }
         _ => {}
     }
 }
