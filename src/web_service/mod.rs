@@ -232,10 +232,11 @@ fn encryption(
     (standing, next)
 }
 
-/// A service is gone: Secrets that only it has named are let go.
+/// A service is gone: Secrets that only it has named are let go, and what is known of its load.
 pub fn deleted(ctx: &Ctx, namespace: &str, name: &str) {
     ctx.certificates.let_go(namespace, name);
     ctx.own_keys.let_go(namespace, name);
+    ctx.scaler.forget(namespace, name);
 }
 
 /// Lets go of what a look that came too late has taken up again of services that are gone, until `stop`.

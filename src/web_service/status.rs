@@ -281,10 +281,13 @@ fn judge(service: &WebService, progress: &Progress, seen: &Seen, settled: bool) 
             }
         }
     }
+    // Another number of replicas is another generation of the Deployment, and no other version of the service: one that
+    // follows its load does not stop being ready for a moment each time.
+    let scaled = settled && service.spec.autoscale.is_some();
     let Some(view) = seen
         .deployment
         .as_ref()
-        .filter(|view| view.observed_generation >= view.generation)
+        .filter(|view| scaled || view.observed_generation >= view.generation)
     else {
         return verdict(
             ServiceState::Transitioning,

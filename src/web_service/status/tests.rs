@@ -59,6 +59,34 @@ fn tell(
 }
 
 #[test]
+fn a_service_that_follows_its_load_stays_healthy_while_replicas_come_and_go() {
+    let mut service = service(1);
+    service.spec.autoscale = Some(Default::default());
+    let wants =
+        |wanted, view: Option<DeploymentView>| view.map(|view| DeploymentView { wanted, ..view });
+    let state = |service: &WebService, view| tell(service, view, vec![]).0;
+    let healthy = ServiceState::Healthy;
+    assert_eq!(state(&service, wants(3, rollout(1, 1, 1))), healthy);
+    assert_eq!(state(&service, wants(1, rollout(3, 3, 3))), healthy);
+    // Another version is a rollout, and one that does not answer is none that does.
+    let transitioning = ServiceState::Transitioning;
+    assert_eq!(state(&service, wants(2, rollout(1, 2, 2))), transitioning);
+    assert_eq!(state(&service, wants(1, rollout(1, 1, 0))), transitioning);
+    // Before the Deployment controller has seen another number.
+    let ahead = wants(3, rollout(1, 1, 1)).map(|view| DeploymentView {
+        generation: 2,
+        ..view
+    });
+    assert_eq!(state(&service, ahead.clone()), transitioning);
+    service.status = Some(WebServiceStatus {
+        observed_generation: Some(1),
+        state: Some(healthy),
+        ..WebServiceStatus::default()
+    });
+    assert_eq!(state(&service, ahead), healthy);
+}
+
+#[test]
 fn a_service_is_healthy_when_all_replicas_of_this_version_answer() {
     assert_eq!(
         tell(&service(2), None, vec![]).0,
