@@ -18,7 +18,7 @@ use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use kube::api::PostParams;
 use kube::runtime::watcher::watch_object;
 use serde_json::{Value, json};
