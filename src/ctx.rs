@@ -24,6 +24,7 @@ use crate::kit::triggers::Triggers;
 use crate::kit::watch::Watches;
 use crate::leader::Claim;
 use crate::region::Regions;
+use crate::web_service::telemetry::Credential;
 use crate::web_service::transport::Held;
 use crate::workspace::storage::Probes;
 
@@ -96,6 +97,8 @@ pub struct Ctx {
     pub issuer: Option<Arc<Issuer>>,
     /// Certificates that services name and others keep.
     pub certificates: Arc<BroughtSecrets<Held>>,
+    /// Credentials for collectors that services name and others keep: their digests.
+    pub credentials: Arc<BroughtSecrets<Credential>>,
     /// What is known of the workspaces' storages.
     pub probes: Probes,
     /// Tells that a workspace is gone.

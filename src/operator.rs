@@ -127,6 +127,12 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
             "WebService",
             |secret| Inspected::of(secret).map_err(|error| error.to_string()),
         ),
+        credentials: BroughtSecrets::new(
+            client.clone(),
+            triggers.clone(),
+            "WebService",
+            web_service::telemetry::credential,
+        ),
         regions,
         access: Access::default(),
         client,

@@ -63,6 +63,15 @@ impl<'a> Conditions<'a> {
         }
     }
 
+    /// Sets a condition that is there only where there is something to say.
+    #[must_use]
+    pub fn set_some(self, type_: &str, said: Option<(Option<bool>, &str, &str)>) -> Self {
+        match said {
+            Some((status, reason, message)) => self.set(type_, status, reason, message),
+            None => self,
+        }
+    }
+
     /// Tells of somebody who insists on changing a child, while there is such a one.
     #[must_use]
     pub fn contested(self, contested: Option<&Contested>) -> Self {

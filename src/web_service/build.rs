@@ -10,9 +10,12 @@ use atelier_api::v1alpha1::AuthMode;
 use atelier_pki::Leaf;
 use k8s_openapi::api::core::v1::{Service, ServiceAccount, ServicePort, ServiceSpec};
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use sha2::{Digest as _, Sha256};
 
 use super::keys::{KeysShape, PublicKeys};
+use super::telemetry::Telling;
 use super::transport::Transport;
 use crate::kit::Error;
 use crate::kit::child::{ChildKind, Desired};
@@ -182,18 +185,38 @@ pub fn policy(
     })
 }
 
-/// The Secret that gateways go by. One document, so that a switch is one moment.
+/// The Secret that gateways go by. One document says who may call, so that a switch is one moment; where records go is
+/// told beside it, in `telemetry`.
 pub fn gateway_secret(
     parent: &Parent,
-    policy: GatewayPolicy,
+    policy: &GatewayPolicy,
     public: Option<&PublicKeys>,
+    telemetry: BTreeMap<String, Vec<u8>>,
 ) -> Result<Desired, Error> {
-    let data = [(POLICY_KEY.to_owned(), policy.to_json()?.into_bytes())].into();
+    let mut data = telemetry;
+    data.insert(POLICY_KEY.to_owned(), policy.to_json()?.into_bytes());
+    secrets::desired(gateway_metadata(parent, public), secrets::OPAQUE, data)
+}
+
+/// The hash of that, by digests of what is told of telemetry.
+pub fn gateway_secret_hash(
+    parent: &Parent,
+    policy: &GatewayPolicy,
+    public: Option<&PublicKeys>,
+    telemetry: &Telling,
+) -> Result<ContentHash, Error> {
+    let policy = Sha256::digest(policy.to_json()?).into();
+    let entries: Vec<_> = telemetry.digests().chain([(POLICY_KEY, policy)]).collect();
+    let digests = entries.iter().map(|(name, digest)| (*name, digest));
+    secrets::hash(gateway_metadata(parent, public), secrets::OPAQUE, digests)
+}
+
+fn gateway_metadata(parent: &Parent, public: Option<&PublicKeys>) -> ObjectMeta {
     let annotations = public.map(|public| (labels::KEYS_UID.to_owned(), public.secret_uid.clone()));
     let mut metadata = parent.child(gateway_secret_name(&parent.name));
     let all = metadata.annotations.get_or_insert_default();
     all.extend(annotations);
-    secrets::desired(metadata, secrets::OPAQUE, data)
+    metadata
 }
 
 /// The Service in front of the gateways. `internal` says whether they have a listener for the operator.

@@ -8,6 +8,7 @@ mod build;
 pub mod keys;
 pub mod keystore;
 mod status;
+pub mod telemetry;
 pub mod tokens;
 pub mod transport;
 
@@ -34,7 +35,9 @@ pub use build::{
     GATEWAY, INTERNAL_PORT, MODEL, certificate_secret_name, gateway_secret_name, keys_secret_name,
     tokens_secret_name,
 };
+use keys::PublicKeys;
 use status::{Known, Progress, Seen};
+use telemetry::Telling;
 use transport::{Standing, Transport, transport};
 
 const MANAGER: &str = "atelier-webservice";
@@ -133,13 +136,11 @@ async fn make(
     }
     let mut known = Known::default();
     let mut next = None;
-    match know(service, &parent, ctx).await {
+    let telling = telemetry::look(service, &parent, ctx).await?;
+    match know(service, &parent, &telling, ctx).await {
         Ok((found, policy, after)) => {
-            let secret = build::gateway_secret(&parent, policy, found.keys.as_ref())?;
-            applier
-                .apply(&secret)
+            tell(&parent, &policy, found.keys.as_ref(), &telling, ctx)
                 .await
-                .map(drop)
                 .or_else(&mut unless_contested)?;
             (known, next) = (found, after);
         }
@@ -155,6 +156,7 @@ async fn make(
     }
     let (tls, after) = encryption(service, &parent, transport, ctx);
     known.tls = tls;
+    known.telemetry = telling.standing;
     next = next.into_iter().chain(after).min();
     let deployment = build::deployment(service, &parent, transport, &ctx.settings, &identity)?;
     let front = build::service(&parent, transport, internal)?;
@@ -166,6 +168,30 @@ async fn make(
             .or_else(&mut unless_contested)?;
     }
     contested.map_or(Ok((known, next)), Err)
+}
+
+/// Sees that gateways are told what they go by.
+async fn tell(
+    parent: &Parent,
+    policy: &GatewayPolicy,
+    keys: Option<&PublicKeys>,
+    telling: &Telling,
+    ctx: &Ctx,
+) -> Result<(), Error> {
+    if telling.is_confidential() {
+        // That it is right is told by digests: a credential is read when there is something to do about it.
+        let name = gateway_secret_name(&parent.name);
+        let seen = ctx
+            .children
+            .get(&ChildKey::new(ChildKind::Secret, &parent.namespace, &name));
+        let wanted = build::gateway_secret_hash(parent, policy, keys, telling)?;
+        if seen.is_some_and(|seen| seen.hash == wanted && !seen.deleting) {
+            return Ok(());
+        }
+    }
+    let entries = telling.entries(&parent.namespace, ctx).await?;
+    let secret = build::gateway_secret(parent, policy, keys, entries)?;
+    ctx.applier(MANAGER).apply(&secret).await.map(drop)
 }
 
 /// How the connections to a service are encrypted, and when time alone changes that. Nothing while it is not known.
@@ -207,10 +233,12 @@ pub async fn sweep(ctx: Arc<Ctx>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        ctx.certificates.retain(|namespace, name| {
+        let exists = |namespace: &str, name: &str| {
             let service = ObjectRef::new(name).within(namespace);
             ctx.stores.web_services.get(&service).is_some()
-        });
+        };
+        ctx.certificates.retain(exists);
+        ctx.credentials.retain(exists);
     }
 }
 
@@ -219,19 +247,20 @@ pub async fn sweep(ctx: Arc<Ctx>, stop: CancellationToken) {
 async fn know(
     service: &WebService,
     parent: &Parent,
+    telling: &Telling,
     ctx: &Ctx,
 ) -> Result<(Known, GatewayPolicy, Option<Duration>), Error> {
     let (state, next) = tokens::ensure(service, parent, ctx).await?.unzip();
     let rules = state
         .as_ref()
         .map(|state| tokens::rules(service, parent, state));
-    let keys = keystore::ensure(service, parent, rules.as_ref(), ctx).await?;
+    let keys = keystore::ensure(service, parent, rules.as_ref(), telling, ctx).await?;
     let policy = build::policy(effective_mode(service), keys.as_ref(), rules.as_ref())?;
     let tokens = state.map_or_else(Vec::new, |state| state.keys().to_vec());
     let known = Known {
         keys,
         tokens,
-        tls: None,
+        ..Known::default()
     };
     Ok((known, policy, next))
 }

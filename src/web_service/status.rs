@@ -1,7 +1,7 @@
 //! The status of a service: pure.
 
 use atelier_api::conditions::{
-    AVAILABLE, READY, RECONCILING, STALLED, TRANSPORT_ENCRYPTED, reasons,
+    AVAILABLE, READY, RECONCILING, STALLED, TELEMETRY_EXPORTING, TRANSPORT_ENCRYPTED, reasons,
 };
 use atelier_api::gateway_policy::KeySlot;
 use atelier_api::v1alpha1::{
@@ -15,6 +15,7 @@ use kube::ResourceExt as _;
 use super::build::{self, GATEWAY, MODEL};
 use super::effective_mode;
 use super::keys::{PublicKeys, fingerprint};
+use super::telemetry;
 use super::tokens::decide::Noted;
 use super::transport::{Standing, Transport};
 use crate::kit::Error;
@@ -48,6 +49,8 @@ pub struct Known {
     pub tokens: Vec<Noted>,
     /// How connections are encrypted. Nothing while that is not known.
     pub tls: Option<Standing>,
+    /// Where records are exported. Nothing where that is not asked for.
+    pub telemetry: Option<telemetry::Standing>,
 }
 
 /// What there is of a service.
@@ -125,7 +128,18 @@ pub fn status(
             standing.reason,
             standing.message.as_str(),
         ),
-        None => kept(&before.conditions),
+        None => kept(&before.conditions, TRANSPORT_ENCRYPTED).unwrap_or((
+            None,
+            reasons::PROGRESSING,
+            "the certificate was not looked at yet",
+        )),
+    };
+    let exporting = match progress {
+        Progress::Made(known) => known.telemetry.as_ref().map(|standing| {
+            let (reason, message) = (standing.reason, standing.message.as_str());
+            (Some(standing.exporting), reason, message)
+        }),
+        Progress::Blocked(_) | Progress::Shut(_) => kept(&before.conditions, TELEMETRY_EXPORTING),
     };
     let transitioning =
         state == ServiceState::Transitioning && matches!(progress, Progress::Made(_));
@@ -157,6 +171,7 @@ pub fn status(
                 &answering,
             )
             .set(TRANSPORT_ENCRYPTED, encrypted.0, encrypted.1, encrypted.2)
+            .set_some(TELEMETRY_EXPORTING, exporting)
             .set_while(transitioning, RECONCILING, reason, &message)
             .set_while(stalled, STALLED, reason, &message)
             .contested(contested)
@@ -164,24 +179,15 @@ pub fn status(
     }
 }
 
-/// What was said of the encryption before, for as long as nothing else is known.
-fn kept(before: &[Condition]) -> (Option<bool>, &str, &str) {
-    let told = before.iter().find(|told| told.type_ == TRANSPORT_ENCRYPTED);
-    match told {
-        Some(told) => {
-            let status = match told.status.as_str() {
-                "True" => Some(true),
-                "False" => Some(false),
-                _ => None,
-            };
-            (status, &told.reason, &told.message)
-        }
-        None => (
-            None,
-            reasons::PROGRESSING,
-            "the certificate was not looked at yet",
-        ),
-    }
+/// What a condition said before, for as long as nothing else is known.
+fn kept<'a>(before: &'a [Condition], type_: &str) -> Option<(Option<bool>, &'a str, &'a str)> {
+    let told = before.iter().find(|told| told.type_ == type_)?;
+    let status = match told.status.as_str() {
+        "True" => Some(true),
+        "False" => Some(false),
+        _ => None,
+    };
+    Some((status, &told.reason, &told.message))
 }
 
 fn tls_status(standing: &Standing) -> TlsStatus {

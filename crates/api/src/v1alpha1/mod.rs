@@ -22,8 +22,9 @@ pub use storage::{
     SecretRef, Storage, StorageStatus, StorageType,
 };
 pub use web_service::{
-    Auth, AuthMode, Class, KeyGeneration, KeyStatus, KeysStatus, Limits, Revoked, ServiceState,
-    Tls, TlsMode, TlsStatus, TokenKeyStatus, Tokens, WebService, WebServiceSpec, WebServiceStatus,
+    Auth, AuthMode, Class, KeyGeneration, KeyStatus, KeysStatus, Limits, Otlp, OtlpCompression,
+    Revoked, ServiceState, Telemetry, Tls, TlsMode, TlsStatus, TokenKeyStatus, Tokens, WebService,
+    WebServiceSpec, WebServiceStatus,
 };
 pub use workspace::{
     Grant, GrantResource, GrantState, Identity, ProvisioningState, ResyncRequest, Resynced,

@@ -10,6 +10,7 @@ use super::Resources;
 mod auth;
 mod limits;
 mod status;
+mod telemetry;
 mod tls;
 
 pub use auth::{
@@ -17,6 +18,7 @@ pub use auth::{
 };
 pub use limits::Limits;
 pub use status::{ServiceState, WebServiceStatus};
+pub use telemetry::{Otlp, OtlpCompression, Telemetry};
 pub use tls::{Tls, TlsMode, TlsStatus};
 
 /// A model that answers scoring requests. The gateway in each of its pods is the only way to it.
@@ -103,6 +105,9 @@ pub struct WebServiceSpec {
     )]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub cors: Vec<String>,
+    /// Where its records go, beside stdout.
+    #[serde(default)]
+    pub telemetry: Telemetry,
 }
 
 fn model_port() -> i32 {

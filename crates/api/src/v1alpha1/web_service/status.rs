@@ -50,7 +50,7 @@ pub struct WebServiceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub selector: Option<String>,
-    /// `Ready`, `Available`, `TransportEncrypted`, and `Reconciling` or `Stalled` while true.
+    /// `Ready`, `Available`, `TransportEncrypted`, `TelemetryExporting` where that is asked for, and `Reconciling` or `Stalled` while true.
     #[serde(default)]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,
