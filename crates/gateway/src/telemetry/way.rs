@@ -252,6 +252,14 @@ mod tests {
         judge(status, &headers, body, now)
     }
 
+    #[tokio::test]
+    async fn a_name_that_leads_to_the_pod_itself_leads_nowhere() {
+        let mut outside = Outside(GaiResolver::new());
+        let name: Name = "localhost".parse().expect("a name");
+        let error = outside.call(name).await.expect_err("nowhere");
+        assert!(error.to_string().contains("loopback"), "{error}");
+    }
+
     #[test]
     fn what_an_answer_comes_to() {
         for status in [200, 202, 204] {

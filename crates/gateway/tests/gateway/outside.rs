@@ -1,12 +1,8 @@
 //! What is outside the pod: another network namespace, at the other end of a cable.
 
-use std::{
-    net::TcpListener,
-    process::{Child, Command, Stdio},
-    sync::mpsc,
-    thread,
-};
+use std::{net::TcpListener, process::Command, sync::mpsc, thread};
 
+use atelier_testkit::collector::{Collector, program};
 use nix::{
     sched::{CloneFlags, unshare},
     unistd::gettid,
@@ -14,7 +10,7 @@ use nix::{
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use crate::harness::{Lines, collect, eventually, lines};
+use crate::harness::eventually;
 
 /// The address of whatever listens outside.
 pub const ADDRESS: &str = "10.99.0.2";
@@ -71,84 +67,25 @@ impl Outside {
     }
 }
 
-/// The receiver of the OpenTelemetry Collector. Killed when dropped.
-pub struct Collector {
-    child: Child,
-    out: Lines,
+/// Starts the receiver of the OpenTelemetry Collector there, with more options of its `protocols.http`.
+pub async fn collector(outside: &Outside, options: &[String]) -> Collector {
+    let endpoint = format!("endpoint={COLLECTOR}");
+    let options: Vec<_> = options.iter().cloned().chain([endpoint]).collect();
+    let collector = outside.run(move || Collector::start(program(), &options));
+    eventually("the collector listens", || async {
+        TcpStream::connect(COLLECTOR).await.is_ok()
+    })
+    .await;
+    collector
 }
 
-impl Collector {
-    /// Starts it with more options of its `protocols.http`.
-    pub async fn start(outside: &Outside, options: &[String]) -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/collector/binary");
-        let built = Command::new(script).stderr(Stdio::inherit()).output();
-        let built = built.expect("bash and Go");
-        assert!(built.status.success(), "the collector is built");
-        let program = String::from_utf8(built.stdout).expect("a name");
-        let options = options.to_vec();
-        let mut child = outside.run(move || {
-            let mut command = Command::new(program.trim());
-            command.arg(format!("endpoint={COLLECTOR}")).args(options);
-            command.stdout(Stdio::piped()).spawn().expect("it starts")
-        });
-        let out = Lines::default();
-        collect(child.stdout.take().expect("a pipe"), &out);
-        eventually("the collector listens", || async {
-            TcpStream::connect(COLLECTOR).await.is_ok()
-        })
-        .await;
-        Self { child, out }
-    }
-
-    /// All it took so far: each batch with its signal and the `authorization` it came with.
-    pub fn batches(&self, signal: &str) -> Vec<Value> {
-        let batches = lines(&self.out);
-        let batches = batches.iter().map(|line| serde_json::from_str(line));
-        let batches = batches.map(|batch| batch.expect("JSON"));
-        batches.filter(|batch: &Value| batch["signal"] == signal).collect()
-    }
-
-    /// All log records so far.
-    pub fn logs(&self) -> Vec<Value> {
-        self.each("logs", ["resourceLogs", "scopeLogs", "logRecords"])
-    }
-
-    /// All spans so far.
-    pub fn spans(&self) -> Vec<Value> {
-        self.each("traces", ["resourceSpans", "scopeSpans", "spans"])
-    }
-
-    fn each(&self, signal: &str, levels: [&str; 3]) -> Vec<Value> {
-        let mut all: Vec<Value> = self.batches(signal).into_iter().map(|mut batch| batch["batch"].take()).collect();
-        for level in levels {
-            let inner = all.iter().flat_map(|one| one[level].as_array());
-            all = inner.flatten().cloned().collect();
-        }
-        all
-    }
-
-    /// Waits for so many log records, and no more.
-    pub async fn logs_come(&self, count: usize) -> Vec<Value> {
-        eventually(&format!("{count} log records"), || async { self.logs().len() >= count }).await;
-        let logs = self.logs();
-        assert_eq!(logs.len(), count);
-        logs
-    }
-}
-
-impl Drop for Collector {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The attributes of a log record, a span or a resource, by name.
-pub fn attributes(of: &Value) -> Value {
-    let pairs = of["attributes"].as_array().expect("attributes").iter();
-    let plain = |value: &Value| {
-        let (_, value) = value.as_object().and_then(|value| value.iter().next()).expect("a value");
-        value.clone()
-    };
-    pairs.map(|pair| (pair["key"].as_str().expect("a name").to_owned(), plain(&pair["value"]))).collect()
+/// Waits for so many log records, and no more.
+pub async fn logs_come(collector: &Collector, count: usize) -> Vec<Value> {
+    eventually(&format!("{count} log records"), || async {
+        collector.logs().len() >= count
+    })
+    .await;
+    let logs = collector.logs();
+    assert_eq!(logs.len(), count);
+    logs
 }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use atelier_testkit::collector::attributes;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
@@ -19,7 +20,7 @@ use crate::{
     harness::{Gateway, PRIMARY, eventually, in_pod},
     http_client::{call, connect, metrics, raw, request, score, send},
     models,
-    outside::{ADDRESS, Collector, Outside, attributes},
+    outside::{ADDRESS, Outside, collector, logs_come},
     pki::Ca,
 };
 
@@ -53,7 +54,7 @@ async fn dropped(labels: &str) -> u64 {
 fn a_request_arrives_as_a_log_record_and_a_span_of_its_callers_trace() {
     in_pod(|| async {
         let outside = Outside::new();
-        let collector = Collector::start(&outside, &[]).await;
+        let collector = collector(&outside, &[]).await;
         let seen = models::echo().await;
         let gateway = Gateway::ready(&["--compute-type", "Instance"]).await;
         exporting(&gateway, PLAIN).await;
@@ -67,7 +68,7 @@ fn a_request_arrives_as_a_log_record_and_a_span_of_its_callers_trace() {
         ];
         let answer = call(request("POST", "/score?code=s3cret", &headers, "12345")).await;
         let record = gateway.record("RequestId", "r-1").await;
-        let log = collector.logs_come(1).await.remove(0);
+        let log = logs_come(&collector, 1).await.remove(0);
         let mut found = attributes(&log);
         let ms = |name: &str| record[name].as_f64().expect(name);
         for (name, member) in [("duration_ms", "Duration"), ("model_ms", "modelMs"), ("queue_ms", "queueMs")] {
@@ -119,7 +120,7 @@ fn a_request_arrives_as_a_log_record_and_a_span_of_its_callers_trace() {
 fn refused_requests_are_exported_too_and_spans_only_where_the_caller_records() {
     in_pod(|| async {
         let outside = Outside::new();
-        let collector = Collector::start(&outside, &[]).await;
+        let collector = collector(&outside, &[]).await;
         models::echo().await;
         let gateway = Gateway::ready(&[]).await;
         exporting(&gateway, GZIP).await;
@@ -136,7 +137,7 @@ fn refused_requests_are_exported_too_and_spans_only_where_the_caller_records() {
             assert_eq!(answer.status, status, "{method} {path}");
         }
         raw(b"POST /score HTTP/1.1\r\nbroken\r\n\r\n").await;
-        let logs = collector.logs_come(6).await;
+        let logs = logs_come(&collector, 6).await;
         let of = |log: &Value, name: &str| attributes(log)[name].clone();
         let statuses: BTreeSet<_> = logs.iter().map(|log| of(log, "http.response.status_code").to_string()).collect();
         assert_eq!(statuses.len(), 5, "{statuses:?}");
@@ -162,7 +163,7 @@ fn refused_requests_are_exported_too_and_spans_only_where_the_caller_records() {
 fn the_export_is_turned_on_and_off_under_load_and_fails_nobody() {
     in_pod(|| async {
         let outside = Outside::new();
-        let collector = Collector::start(&outside, &[]).await;
+        let collector = collector(&outside, &[]).await;
         models::echo().await;
         let gateway = Gateway::ready(&MANY).await;
         let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -317,7 +318,7 @@ fn a_collector_is_reached_over_tls_with_a_credential_that_shows_nowhere() {
             std::fs::write(dir.join(name), &pem.0).expect("a file");
         }
         let option = |name: &str, file: &str| format!("tls.{name}={}", dir.join(file).display());
-        let collector = Collector::start(&outside, &[option("cert_file", "tls.crt"), option("key_file", "tls.key")]).await;
+        let collector = collector(&outside, &[option("cert_file", "tls.crt"), option("key_file", "tls.key")]).await;
         models::echo().await;
         let gateway = Gateway::ready(&["--log", "trace"]).await;
         let target = |ca: &str| {
@@ -355,14 +356,14 @@ fn a_collector_is_reached_over_tls_with_a_credential_that_shows_nowhere() {
 fn a_gateway_that_ends_sends_what_it_has() {
     in_pod(|| async {
         let outside = Outside::new();
-        let collector = Collector::start(&outside, &[]).await;
+        let collector = collector(&outside, &[]).await;
         models::echo().await;
         let mut gateway = Gateway::ready(&MANY).await;
         exporting(&gateway, PLAIN).await;
         futures::future::join_all((0..200).map(|_| call(score("{}")))).await;
         gateway.terminate();
         assert!(gateway.exit().await.success());
-        collector.logs_come(200).await;
+        logs_come(&collector, 200).await;
         assert_eq!(collector.spans().len(), 200);
     });
 }
