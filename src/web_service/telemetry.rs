@@ -72,7 +72,11 @@ impl Telling {
     }
 
     /// The same, with their values.
-    pub async fn entries(&self, namespace: &str, ctx: &Ctx) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+    pub async fn entries(
+        &self,
+        namespace: &str,
+        ctx: &Ctx,
+    ) -> Result<BTreeMap<String, Vec<u8>>, Error> {
         let document = self.document.iter();
         let mut entries: BTreeMap<_, _> = document
             .map(|document| (TELEMETRY_KEY.to_owned(), document.clone()))
@@ -100,7 +104,9 @@ pub async fn look(service: &WebService, parent: &Parent, ctx: &Ctx) -> Result<Te
     if brought == Brought::Unknown {
         // Gateways go on by what they were told, and a change of who may call does not wait for the watch.
         let secret = live(&parent.namespace, name, ctx).await?;
-        brought = secret.map_or(Brought::Missing, |secret| Brought::There(credential(&secret)));
+        brought = secret.map_or(Brought::Missing, |secret| {
+            Brought::There(credential(&secret))
+        });
     }
     plan(telemetry, Some((name, brought)))
 }
@@ -118,13 +124,18 @@ pub fn credential(secret: &Secret) -> Credential {
 
 fn written(secret: &Secret) -> Result<String, String> {
     let entries = plain(secret);
-    let entries = entries.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+    let entries = entries
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_slice()));
     let headers = TelemetryHeaders::of(entries)?;
     headers.to_json().map_err(|error| error.to_string())
 }
 
 /// Decides. `headers` is the Secret that is named, and what is known of it. Pure.
-fn plan(telemetry: &Telemetry, headers: Option<(&String, Brought<Credential>)>) -> Result<Telling, Error> {
+fn plan(
+    telemetry: &Telemetry,
+    headers: Option<(&String, Brought<Credential>)>,
+) -> Result<Telling, Error> {
     if !telemetry.enabled {
         return Ok(Telling::default());
     }
@@ -207,11 +218,20 @@ mod tests {
         }
     }
 
-    fn told(telemetry: &Telemetry, headers: Option<Brought<Credential>>) -> (Telling, &'static str) {
+    fn told(
+        telemetry: &Telemetry,
+        headers: Option<Brought<Credential>>,
+    ) -> (Telling, &'static str) {
         let name = "s".to_owned();
         let telling = plan(telemetry, headers.map(|headers| (&name, headers))).expect("writable");
-        let reason = telling.standing.as_ref().map_or("", |standing| standing.reason);
-        let exporting = telling.standing.as_ref().is_some_and(|standing| standing.exporting);
+        let reason = telling
+            .standing
+            .as_ref()
+            .map_or("", |standing| standing.reason);
+        let exporting = telling
+            .standing
+            .as_ref()
+            .is_some_and(|standing| standing.exporting);
         assert_eq!(telling.document.is_some(), exporting);
         (telling, reason)
     }
@@ -232,7 +252,10 @@ mod tests {
 
         for (headers, reason) in [
             (Brought::Missing, reasons::CREDENTIAL_MISSING),
-            (Brought::There(Err("no".into())), reasons::CREDENTIAL_REFUSED),
+            (
+                Brought::There(Err("no".into())),
+                reasons::CREDENTIAL_REFUSED,
+            ),
         ] {
             assert_eq!(told(&good, Some(headers)).1, reason);
         }

@@ -28,7 +28,11 @@ async fn collector(way: &Way) -> (Collector, String) {
     let socket = UdpSocket::bind(("0.0.0.0", 0)).unwrap();
     socket.connect((way.address, 9)).unwrap();
     let host: IpAddr = socket.local_addr().unwrap().ip();
-    let port = TcpListener::bind((host, 0)).unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind((host, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let collector = Collector::start(program, &[format!("endpoint={host}:{port}")]);
     (collector, format!("http://{host}:{port}"))
 }
@@ -46,13 +50,17 @@ async fn set(namespace: &TestNamespace, telemetry: Value) {
 }
 
 async fn pods(namespace: &TestNamespace) -> Vec<(String, i32)> {
-    let pods = namespace.pods("app.kubernetes.io/component=webservice").await;
+    let pods = namespace
+        .pods("app.kubernetes.io/component=webservice")
+        .await;
     let restarts = |pod: &Pod| -> i32 {
         let status = pod.status.as_ref().unwrap();
         let all = status.container_statuses.iter().flatten();
         all.map(|container| container.restart_count).sum()
     };
-    pods.iter().map(|pod| (pod.uid().unwrap(), restarts(pod))).collect()
+    pods.iter()
+        .map(|pod| (pod.uid().unwrap(), restarts(pod)))
+        .collect()
 }
 
 /// A secret with headers, as somebody makes one.
@@ -111,10 +119,18 @@ async fn records_are_exported_live_refused_ones_too_and_by_a_credential_that_sho
         let logs = collector.logs();
         let statuses: BTreeSet<_> = logs
             .iter()
-            .map(|log| attributes(log)["http.response.status_code"].as_str().unwrap().to_owned())
+            .map(|log| {
+                attributes(log)["http.response.status_code"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned()
+            })
             .collect();
         let all = ["200", "401", "404", "503", "504"].iter();
-        check(all.clone().all(|status| statuses.contains(*status)), statuses)
+        check(
+            all.clone().all(|status| statuses.contains(*status)),
+            statuses,
+        )
     })
     .await;
 
@@ -122,7 +138,10 @@ async fn records_are_exported_live_refused_ones_too_and_by_a_credential_that_sho
     set(&namespace, json!({"enabled": false})).await;
     eventually(QUICK, "the condition is gone", async || {
         let service: WebService = namespace.api().get("model").await.unwrap();
-        check(condition(&service, TELEMETRY_EXPORTING).is_none(), service.status)
+        check(
+            condition(&service, TELEMETRY_EXPORTING).is_none(),
+            service.status,
+        )
     })
     .await;
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -138,8 +157,16 @@ async fn records_are_exported_live_refused_ones_too_and_by_a_credential_that_sho
 
     for signal in ["logs", "traces"] {
         let batches = collector.batches(signal);
-        assert!(batches.iter().all(|batch| batch["authorization"] == CREDENTIAL));
-        let resource = if signal == "logs" { "resourceLogs" } else { "resourceSpans" };
+        assert!(
+            batches
+                .iter()
+                .all(|batch| batch["authorization"] == CREDENTIAL)
+        );
+        let resource = if signal == "logs" {
+            "resourceLogs"
+        } else {
+            "resourceSpans"
+        };
         let resource = attributes(&batches[0]["batch"][resource][0]["resource"]);
         assert_eq!(resource["k8s.namespace.name"], json!(namespace.name));
         assert_eq!(resource["service.name"], "model");
@@ -156,10 +183,21 @@ async fn nowhere(namespace: &TestNamespace) {
     assert!(ok, "{said}");
     let system = atelier_testkit::cluster::SYSTEM;
     for (within, selector) in [
-        (namespace.name.as_str(), "app.kubernetes.io/component=webservice"),
+        (
+            namespace.name.as_str(),
+            "app.kubernetes.io/component=webservice",
+        ),
         (system, "app.kubernetes.io/name=atelier"),
     ] {
-        let args = ["-n", within, "logs", "--all-containers", "--tail=-1", "-l", selector];
+        let args = [
+            "-n",
+            within,
+            "logs",
+            "--all-containers",
+            "--tail=-1",
+            "-l",
+            selector,
+        ];
         let (ok, logs) = namespace.cluster.kubectl(&args, "");
         assert!(ok && !logs.is_empty(), "{logs}");
         said.push_str(&logs);
@@ -177,8 +215,14 @@ async fn what_cannot_be_exported_to_is_refused_or_told_of() {
         (json!({"endpoint": "http://localhost:4318"}), "loopback"),
         (json!({"endpoint": "https://127.0.0.1"}), "loopback"),
         (json!({"endpoint": "http://[::1]:4318/otlp"}), "loopback"),
-        (json!({"endpoint": "http://a.example", "caBundle": "x"}), "https://"),
-        (json!({"endpoint": "http://me:you@a.example"}), "should match"),
+        (
+            json!({"endpoint": "http://a.example", "caBundle": "x"}),
+            "https://",
+        ),
+        (
+            json!({"endpoint": "http://me:you@a.example"}),
+            "should match",
+        ),
         (json!({"endpoint": "grpc://a.example"}), "should match"),
         (json!({"compression": "Gzip"}), "endpoint"),
     ] {
@@ -189,9 +233,17 @@ async fn what_cannot_be_exported_to_is_refused_or_told_of() {
     }
     set(&namespace, json!({"enabled": true})).await;
     told(&namespace, "False", reasons::NOTHING_TO_EXPORT_TO).await;
-    set(&namespace, json!({"otlp": {"endpoint": "http://127.1:4318"}})).await;
+    set(
+        &namespace,
+        json!({"otlp": {"endpoint": "http://127.1:4318"}}),
+    )
+    .await;
     told(&namespace, "False", reasons::ENDPOINT_REFUSED).await;
-    set(&namespace, json!({"otlp": {"endpoint": "https://a.example", "caBundle": "x"}})).await;
+    set(
+        &namespace,
+        json!({"otlp": {"endpoint": "https://a.example", "caBundle": "x"}}),
+    )
+    .await;
     told(&namespace, "False", reasons::ENDPOINT_REFUSED).await;
     set(&namespace, json!({"otlp": {"caBundle": null}})).await;
     told(&namespace, "True", reasons::EXPORTING).await;
@@ -200,13 +252,19 @@ async fn what_cannot_be_exported_to_is_refused_or_told_of() {
     let bad = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "collector"},
         "stringData": {"Host": "CANARY"}});
     namespace.create::<Secret>(bad).await;
-    let named = json!({"spec": {"telemetry": {"otlp": {"headersSecretRef": {"name": "collector"}}}}});
+    let named =
+        json!({"spec": {"telemetry": {"otlp": {"headersSecretRef": {"name": "collector"}}}}});
     let as_contributor: Api<WebService> =
         Api::namespaced(client(&namespace, CONTRIBUTOR), &namespace.name);
     let params = PatchParams::default();
-    let refused = as_contributor.patch("model", &params, &Patch::Merge(&named)).await;
+    let refused = as_contributor
+        .patch("model", &params, &Patch::Merge(&named))
+        .await;
     let refused = refused.unwrap_err().to_string();
-    assert!(refused.contains("may not read the Secret collector"), "{refused}");
+    assert!(
+        refused.contains("may not read the Secret collector"),
+        "{refused}"
+    );
     namespace.patch::<WebService>("model", named).await.unwrap();
     let why = told(&namespace, "False", reasons::CREDENTIAL_REFUSED).await;
     assert!(why.contains("Host") && !why.contains("CANARY"), "{why}");
@@ -228,12 +286,18 @@ async fn what_cannot_be_exported_to_is_refused_or_told_of() {
     namespace.patch::<Secret>("collector", other).await.unwrap();
     eventually(QUICK, "gateways are told the other", async || {
         let told = entry("telemetry.headers").await;
-        check(told.as_ref().is_some_and(|told| told.contains("another")), told)
+        check(
+            told.as_ref().is_some_and(|told| told.contains("another")),
+            told,
+        )
     })
     .await;
     set(&namespace, json!({"enabled": false})).await;
     eventually(QUICK, "gateways are told nothing", async || {
-        let told = (entry("telemetry.json").await, entry("telemetry.headers").await);
+        let told = (
+            entry("telemetry.json").await,
+            entry("telemetry.headers").await,
+        );
         check(told == (None, None), told)
     })
     .await;

@@ -161,8 +161,7 @@ impl TryFrom<String> for Endpoint {
 }
 
 fn check_host(host: &str, bracketed: bool) -> Result<(), String> {
-    const LOOPBACK: &str =
-        "the endpoint is on the pod's own loopback, where the model is; name a collector outside the pod";
+    const LOOPBACK: &str = "the endpoint is on the pod's own loopback, where the model is; name a collector outside the pod";
     if let Ok(address) = host.parse::<IpAddr>() {
         return match (address.is_ipv6() == bracketed, is_local(address)) {
             (false, _) => Err("the host of an endpoint is a name or an address".into()),
@@ -212,10 +211,14 @@ impl TelemetryHeaders {
     pub fn of<'a>(entries: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<Self, String> {
         let mut headers = BTreeMap::new();
         for (name, value) in entries {
-            let value = std::str::from_utf8(value).map(|value| value.trim_end_matches(['\r', '\n']));
+            let value =
+                std::str::from_utf8(value).map(|value| value.trim_end_matches(['\r', '\n']));
             let value = value.map_err(|_| format!("the value of {name} is no text"))?;
             check_header(name, value)?;
-            if headers.insert(name.to_ascii_lowercase(), value.to_owned()).is_some() {
+            if headers
+                .insert(name.to_ascii_lowercase(), value.to_owned())
+                .is_some()
+            {
                 return Err(format!("{name} is there twice, in capitals and without"));
             }
         }
@@ -234,7 +237,11 @@ impl TelemetryHeaders {
         // The reason could quote a value.
         let headers: BTreeMap<String, String> =
             serde_json::from_slice(document).map_err(|_| "it is no JSON object of strings")?;
-        Self::of(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
+        Self::of(
+            headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_bytes())),
+        )
     }
 
     /// Writes the entry, always the same bytes for the same headers.
@@ -247,7 +254,9 @@ impl TelemetryHeaders {
 
     /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
@@ -313,7 +322,10 @@ mod tests {
             r#"{"version":1,"otlp":{}}"#,
             r#"{"version":1,"otlp":{"endpoint":"https://h","headers":{}}}"#,
         ] {
-            assert!(GatewayTelemetry::from_json(bad.as_bytes()).is_err(), "{bad}");
+            assert!(
+                GatewayTelemetry::from_json(bad.as_bytes()).is_err(),
+                "{bad}"
+            );
         }
     }
 
@@ -321,7 +333,10 @@ mod tests {
     fn an_endpoint_is_a_url_that_leads_out_of_the_pod() {
         let endpoint = |url: &str| Endpoint::try_from(url.to_owned());
         for (good, logs) in [
-            ("http://collector.ns.svc:4318", "http://collector.ns.svc:4318/v1/logs"),
+            (
+                "http://collector.ns.svc:4318",
+                "http://collector.ns.svc:4318/v1/logs",
+            ),
             ("https://otel.example.", "https://otel.example./v1/logs"),
             ("https://10.0.0.7/otlp/", "https://10.0.0.7/otlp/v1/logs"),
             ("http://[fd00::1]:4318", "http://[fd00::1]:4318/v1/logs"),
@@ -372,7 +387,10 @@ mod tests {
         let headers = headers.expect("good");
         let json = headers.to_json().expect("writable");
         assert_eq!(json, r#"{"authorization":"Bearer s3cret","x-scope":"a b"}"#);
-        assert_eq!(TelemetryHeaders::from_json(json.as_bytes()), Ok(headers.clone()));
+        assert_eq!(
+            TelemetryHeaders::from_json(json.as_bytes()),
+            Ok(headers.clone())
+        );
         assert!(!format!("{headers:?}").contains("s3cret"));
         for bad in [
             &[][..],

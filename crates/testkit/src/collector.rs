@@ -36,7 +36,10 @@ impl Collector {
         std::thread::spawn(move || {
             for line in out.lines().map_while(Result::ok) {
                 let batch = serde_json::from_str(&line).unwrap();
-                taken.lock().unwrap_or_else(PoisonError::into_inner).push(batch);
+                taken
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(batch);
             }
         });
         Self { child, batches }

@@ -90,7 +90,8 @@ fn export() -> [(f64, f64); 2] {
     let source = Source::new(&identity, false);
     let trace = Trace::of(&HeaderMap::new(), "", uuid::Uuid::new_v4);
     let queue = Queue::default();
-    let fill = |queue: &Queue| (0..BATCH).for_each(|_| assert!(queue.push(LINE.as_bytes(), Some(trace))));
+    let fill =
+        |queue: &Queue| (0..BATCH).for_each(|_| assert!(queue.push(LINE.as_bytes(), Some(trace))));
     let (us, allocations) = cost(10, |_| {
         fill(&queue);
         while queue.take(true).is_some() {}

@@ -91,7 +91,10 @@ impl Entries {
             return Ok(None);
         };
         let telemetry = GatewayTelemetry::from_json(document)?;
-        let headers = self.headers.as_ref().map(|Secret(entry)| TelemetryHeaders::from_json(entry));
+        let headers = self
+            .headers
+            .as_ref()
+            .map(|Secret(entry)| TelemetryHeaders::from_json(entry));
         Ok(Some(Told {
             telemetry,
             headers: headers.transpose().map_err(Rejected::Headers)?,
@@ -211,10 +214,15 @@ impl Telemetry {
                 let (source, metrics) = (Arc::clone(&self.source), Arc::clone(&self.metrics));
                 let exporter = Exporter::new(ways, target.gzip, source, metrics);
                 let queue = Arc::new(Queue::default());
-                self.tasks.spawn(exporter.run(Arc::clone(&queue), ending.clone()));
+                self.tasks
+                    .spawn(exporter.run(Arc::clone(&queue), ending.clone()));
                 let metrics = Arc::clone(&self.metrics);
                 metrics.exporting();
-                Some(Arc::new(Live { queue, ending, metrics }))
+                Some(Arc::new(Live {
+                    queue,
+                    ending,
+                    metrics,
+                }))
             }
             _ => None,
         };

@@ -42,8 +42,9 @@ impl Source {
         let mut writer = Writer::default();
         let mut compute_type = String::new();
         // As the record has it. Writing a name into a string cannot fail.
-        if let Ok(serde_json::Value::String(name)) =
-            identity.compute_type.serialize(serde_json::value::Serializer)
+        if let Ok(serde_json::Value::String(name)) = identity
+            .compute_type
+            .serialize(serde_json::value::Serializer)
         {
             compute_type = name;
         }
@@ -102,7 +103,9 @@ pub fn encode(batch: &Batch, source: &Source) -> Encoded {
     let all_spans = all_spans.finish();
     let traces = match spans {
         0 => vec![],
-        _ => envelope(source, all_spans.len() + 1024, |traces| traces.append(&all_spans)),
+        _ => envelope(source, all_spans.len() + 1024, |traces| {
+            traces.append(&all_spans)
+        }),
     };
     Encoded {
         logs,
@@ -211,7 +214,10 @@ fn attributes(to: &mut Writer, field: u32, line: &Line<'_>, source: &Source) {
     string("atelier.request.id", &line.request_id);
     let client = line.client_request_id.as_deref();
     string("atelier.client_request.id", client.unwrap_or_default());
-    string("atelier.auth.mode", line.auth_mode.as_deref().unwrap_or_default());
+    string(
+        "atelier.auth.mode",
+        line.auth_mode.as_deref().unwrap_or_default(),
+    );
     for (name, value) in [
         ("http.response.status_code", u64::from(line.status)),
         ("http.request.body.size", line.bytes_in),

@@ -185,7 +185,13 @@ mod tests {
 
     #[test]
     fn nonsense_has_no_fields() {
-        for bad in [&b"\x08"[..], b"\x12\x05a", b"\x0b", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b"\x09\x01"] {
+        for bad in [
+            &b"\x08"[..],
+            b"\x12\x05a",
+            b"\x0b",
+            b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+            b"\x09\x01",
+        ] {
             assert_eq!(field(bad, 1), None, "{bad:?}");
         }
     }

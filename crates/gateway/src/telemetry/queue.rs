@@ -35,7 +35,9 @@ pub struct Batch {
 impl Batch {
     /// All records, each as the line of JSON that stdout has.
     pub fn records(&self) -> impl Iterator<Item = (&[u8], Option<Trace>)> {
-        let starts = [0].into_iter().chain(self.heads.iter().map(|head| head.end));
+        let starts = [0]
+            .into_iter()
+            .chain(self.heads.iter().map(|head| head.end));
         let each = starts.zip(&self.heads);
         each.map(|(start, head)| (&self.lines[start..head.end], head.trace))
     }
@@ -62,7 +64,9 @@ impl Batch {
     #[must_use]
     pub fn spans(&self) -> usize {
         let heads = self.heads.iter();
-        heads.filter(|head| head.trace.is_some_and(|trace| trace.sampled)).count()
+        heads
+            .filter(|head| head.trace.is_some_and(|trace| trace.sampled))
+            .count()
     }
 
     fn bytes(&self) -> usize {

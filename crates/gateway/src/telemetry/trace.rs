@@ -154,7 +154,10 @@ mod tests {
     fn a_trace_that_a_client_names_goes_on_by_the_requests_own_span() {
         let client = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let (found, headers) = trace(&[client]);
-        assert_eq!(found.parent, Some([0, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7]));
+        assert_eq!(
+            found.parent,
+            Some([0, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7])
+        );
         assert!(found.sampled);
         let told = "00-4bf92f3577b34da6a3ce929d0e0e4736-8000000000000007-01";
         assert_eq!(headers[TRACEPARENT], told);
@@ -163,7 +166,10 @@ mod tests {
         let (found, headers) = trace(&[&client.replace("-01", "-fe")]);
         assert!(!found.sampled);
         assert_eq!(headers[TRACEPARENT], told.replace("-01", "-00"));
-        for later in ["cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what"] {
+        for later in [
+            "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what",
+        ] {
             assert!(trace(&[later]).0.parent.is_some(), "{later}");
         }
     }
@@ -191,7 +197,7 @@ mod tests {
             let (found, headers) = trace(bad);
             assert_eq!(found.parent, None, "{bad:?}");
             assert!(found.sampled);
-            let told = "00-0198f0c2000070008000" .to_owned() + "00000000abcd-8000000000000007-01";
+            let told = "00-0198f0c2000070008000".to_owned() + "00000000abcd-8000000000000007-01";
             assert_eq!(headers[TRACEPARENT], told);
             assert!(!headers.contains_key(TRACESTATE));
         }

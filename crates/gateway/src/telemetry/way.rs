@@ -77,7 +77,10 @@ impl Way {
     ///
     /// # Errors
     /// [`Unusable`].
-    pub fn both(target: &OtlpTarget, credential: Option<&TelemetryHeaders>) -> Result<[Self; 2], Unusable> {
+    pub fn both(
+        target: &OtlpTarget,
+        credential: Option<&TelemetryHeaders>,
+    ) -> Result<[Self; 2], Unusable> {
         let mut connector = HttpConnector::new_with_resolver(Outside(GaiResolver::new()));
         connector.set_nodelay(true);
         connector.enforce_http(false);
@@ -110,7 +113,9 @@ impl Way {
             headers.clone_from(&self.headers);
         }
         let exchange = async {
-            let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
+            let request = request
+                .body(Full::new(body))
+                .map_err(|error| error.to_string())?;
             let response = self.client.request(request).await;
             let (head, body) = response.map_err(|error| chain(&error))?.into_parts();
             let body = Limited::new(body, LONGEST_ANSWER).collect().await;
@@ -132,17 +137,23 @@ fn tls(target: &OtlpTarget) -> Result<ClientConfig, Unusable> {
         // They take a quarter of a megabyte: only who needs them has them.
         None if target.endpoint.is_tls() => {
             let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+            roots.add_parsable_certificates(
+                webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned(),
+            );
             Arc::new(roots)
         }
         None => Arc::new(RootCertStore::empty()),
     };
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let config =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-fn headers(target: &OtlpTarget, credential: Option<&TelemetryHeaders>) -> Result<HeaderMap, Unusable> {
+fn headers(
+    target: &OtlpTarget,
+    credential: Option<&TelemetryHeaders>,
+) -> Result<HeaderMap, Unusable> {
     const AGENT: &str = concat!("atelier-gateway/", env!("CARGO_PKG_VERSION"));
     let mut headers = HeaderMap::new();
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
@@ -152,7 +163,10 @@ fn headers(target: &OtlpTarget, credential: Option<&TelemetryHeaders>) -> Result
         value.set_sensitive(true);
         headers.insert(name, value);
     }
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/x-protobuf"),
+    );
     if target.gzip {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
@@ -179,7 +193,9 @@ impl Service<Name> for Outside {
             let found = found.await?.filter(|address| !is_local(address.ip()));
             let found: Vec<_> = found.collect();
             match found.is_empty() {
-                true => Err(io::Error::other("the name leads nowhere, or to the pod's own loopback")),
+                true => Err(io::Error::other(
+                    "the name leads nowhere, or to the pod's own loopback",
+                )),
                 false => Ok(found.into_iter()),
             }
         })
@@ -273,12 +289,21 @@ mod tests {
             assert!(matches!(wait, Answer::Again(Some(wait), _) if wait.as_secs() == 7));
         }
         let date = judged(503, Some("Wed, 21 Oct 2015 07:28:30 GMT"), b"");
-        assert!(matches!(date, Answer::Again(Some(wait), _) if wait.as_secs() == 30), "{date:?}");
+        assert!(
+            matches!(date, Answer::Again(Some(wait), _) if wait.as_secs() == 30),
+            "{date:?}"
+        );
         let over = judged(503, Some("Wed, 21 Oct 2015 07:27:00 GMT"), b"");
         assert!(matches!(over, Answer::Again(Some(Duration::ZERO), _)));
-        assert!(matches!(judged(503, Some("soon"), b""), Answer::Again(None, _)));
+        assert!(matches!(
+            judged(503, Some("soon"), b""),
+            Answer::Again(None, _)
+        ));
         for status in [301, 400, 401, 403, 404, 413, 500, 501] {
-            assert!(matches!(judged(status, Some("1"), b""), Answer::Refused(_)), "{status}");
+            assert!(
+                matches!(judged(status, Some("1"), b""), Answer::Refused(_)),
+                "{status}"
+            );
         }
     }
 }

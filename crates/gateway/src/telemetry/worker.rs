@@ -1,6 +1,7 @@
 //! Takes records from a queue and sends them, until it is told to end and has sent the last.
 
 use std::{
+    collections::HashMap,
     io::Write as _,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -16,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-
     otlp::{self, Encoded, Source},
     queue::{Batch, Queue},
     way::{Answer, Way},
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The first pause between tries, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
-/// A loss is told of this often at most.
+/// A loss is told of this often at most, for each reason.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// When to end.
@@ -59,14 +59,19 @@ struct Pipe {
     sink: Sink,
     way: Way,
     metrics: Arc<Metrics>,
-    /// When a loss was last told of.
-    told: Mutex<Option<Instant>>,
+    /// When a loss was last told of, for each reason.
+    told: Mutex<HashMap<Lost, Instant>>,
 }
 
 impl Exporter {
     /// Sends by these ways: one for logs, one for traces.
     #[must_use]
-    pub fn new([logs, traces]: [Way; 2], gzip: bool, source: Arc<Source>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        [logs, traces]: [Way; 2],
+        gzip: bool,
+        source: Arc<Source>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let pipe = |sink, way| Pipe {
             sink,
             way,
@@ -104,17 +109,31 @@ impl Exporter {
         let (source, gzip) = (Arc::clone(&self.source), self.gzip);
         // Milliseconds for a full batch: no worker that has requests to answer is kept from them.
         let encoded = spawn_blocking(move || {
-            let Encoded { logs, records, traces, spans } = otlp::encode(&batch, &source);
+            let Encoded {
+                logs,
+                records,
+                traces,
+                spans,
+            } = otlp::encode(&batch, &source);
             let sent = |message: Vec<u8>| if gzip { compressed(&message) } else { message };
-            (Bytes::from(sent(logs)), records, Bytes::from(sent(traces)), spans)
+            (
+                Bytes::from(sent(logs)),
+                records,
+                Bytes::from(sent(traces)),
+                spans,
+            )
         });
         let Ok((logs, readable, traces, with_span)) = encoded.await else {
-            self.logs.lost(records, Lost::Failed, "the batch could not be written");
-            self.traces.lost(spans, Lost::Failed, "the batch could not be written");
+            self.logs
+                .lost(records, Lost::Failed, "the batch could not be written");
+            self.traces
+                .lost(spans, Lost::Failed, "the batch could not be written");
             return;
         };
-        self.logs.lost(records - readable, Lost::Failed, "a record cannot be read");
-        self.traces.lost(spans - with_span, Lost::Failed, "a record cannot be read");
+        self.logs
+            .lost(records - readable, Lost::Failed, "a record cannot be read");
+        self.traces
+            .lost(spans - with_span, Lost::Failed, "a record cannot be read");
         tokio::join!(
             self.logs.deliver(logs, readable, kill),
             self.traces.deliver(traces, with_span, kill),
@@ -178,7 +197,9 @@ impl Pipe {
                 Err(_) => (None, "no answer".to_owned()),
             };
             // One that says when is not asked sooner; nobody else asks at the same moment.
-            let wait = wait.unwrap_or_default().max(jittered(pause, Uuid::new_v4().as_u128() as u32));
+            let wait = wait
+                .unwrap_or_default()
+                .max(jittered(pause, Uuid::new_v4().as_u128() as u32));
             if Instant::now() + wait >= deadline {
                 return Err((Lost::TimedOut, why));
             }
@@ -195,8 +216,9 @@ impl Pipe {
         self.metrics.dropped(self.sink, reason, count);
         let now = Instant::now();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_none_or(|before| now - before >= SAID_EVERY) {
-            *told = Some(now);
+        let before = told.get(&reason);
+        if before.is_none_or(|before| now - *before >= SAID_EVERY) {
+            told.insert(reason, now);
             drop(told);
             tracing::warn!(
                 sink = ?self.sink,

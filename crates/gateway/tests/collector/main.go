@@ -1,5 +1,6 @@
 // The receiver of the OpenTelemetry Collector, for the gateway's tests: what it decodes it writes to stdout, one JSON
-// object a batch, by its own marshaler. Options are those of the receiver's `protocols.http`, as name=value.
+// object a batch, by its own marshaler. Options are those of the receiver's `protocols.http`, as name=value; `::` stands
+// between the levels of a name.
 package main
 
 import (
