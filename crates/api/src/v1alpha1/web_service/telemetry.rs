@@ -36,7 +36,7 @@ pub struct Otlp {
     )]
     #[x_kube(validation = Rule::new(r"!self.matches('^https?://(([^/:]*[.])?localhost[.]?|127[.][0-9.]*|0|0[.][0-9.]*|\\[::1?\\]|\\[::[fF]{4}:127[.][0-9.]*\\])(:[0-9]+)?(/.*)?$')").message("telemetry.otlp.endpoint is on the pod's own loopback, where the model is; name a collector outside the pod"))]
     pub endpoint: String,
-    /// How what is sent is compressed. `Gzip` takes a third of the bytes and twice the CPU.
+    /// How what is sent is compressed. `Gzip` sends fewer bytes for more CPU.
     #[serde(default)]
     pub compression: OtlpCompression,
     /// Who signs the collector's certificate, where that is not one of the public authorities: PEM.
