@@ -26,6 +26,7 @@ use crate::leader::Claim;
 use crate::region::Regions;
 use crate::web_service::own_keys;
 use crate::web_service::scale::Scaler;
+use crate::web_service::telemetry::Credential;
 use crate::web_service::transport::Held;
 use crate::workspace::storage::Probes;
 
@@ -104,6 +105,8 @@ pub struct Ctx {
     pub own_keys: Arc<BroughtSecrets<own_keys::Held>>,
     /// What is known of the services' loads.
     pub scaler: Arc<Scaler>,
+    /// Credentials for collectors that services name and others keep: their digests.
+    pub credentials: Arc<BroughtSecrets<Credential>>,
     /// What is known of the workspaces' storages.
     pub probes: Probes,
     /// Tells that a workspace is gone.

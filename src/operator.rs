@@ -139,6 +139,12 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
             "WebService",
             web_service::own_keys::read,
         ),
+        credentials: BroughtSecrets::new(
+            client.clone(),
+            triggers.clone(),
+            "WebService",
+            web_service::telemetry::credential,
+        ),
         regions,
         access: Access::default(),
         client,

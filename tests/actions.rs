@@ -35,6 +35,8 @@ mod score;
 mod storage;
 #[path = "actions/team.rs"]
 mod team;
+#[path = "actions/telemetry.rs"]
+mod telemetry;
 #[path = "actions/tls.rs"]
 mod tls;
 #[path = "actions/tokens.rs"]

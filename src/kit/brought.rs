@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use tokio::task::AbortHandle;
 
+use super::Error;
 use super::triggers::Triggers;
 
 /// What is known of a Secret. `T` is what was made of it: what is in it is not kept.
@@ -77,6 +78,25 @@ impl<T: Clone + PartialEq + Send + 'static> BroughtSecrets<T> {
         });
         one.by.insert(object.to_owned());
         one.known.clone()
+    }
+
+    /// The same, asked of the API server where nobody has looked yet: never unknown.
+    pub async fn know(
+        self: &Arc<Self>,
+        namespace: &str,
+        object: &str,
+        secret: &str,
+    ) -> Result<Brought<T>, Error> {
+        let known = self.look(namespace, object, secret);
+        if known != Brought::Unknown {
+            return Ok(known);
+        }
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let found = api.get_opt(secret).await;
+        let found = found.map_err(Error::api(format!("get Secret {secret}")))?;
+        Ok(found.map_or(Brought::Missing, |found| {
+            Brought::There((self.read)(&found))
+        }))
     }
 
     /// An object names none.

@@ -6,14 +6,16 @@ use std::collections::BTreeMap;
 
 use atelier_api::gateway_policy::{GatewayPolicy, POLICY_KEY, TokenRules};
 use atelier_api::labels;
-use atelier_api::report::{WANTED_KEY, Wanted};
 use atelier_api::v1alpha1::AuthMode;
 use atelier_pki::Leaf;
 use k8s_openapi::api::core::v1::{Service, ServiceAccount, ServicePort, ServiceSpec};
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use sha2::{Digest as _, Sha256};
 
 use super::keys::{KeysShape, PublicKeys};
+use super::telemetry::Telling;
 use super::transport::Transport;
 use crate::kit::Error;
 use crate::kit::child::{ChildKind, Desired};
@@ -188,25 +190,40 @@ pub fn policy(
     })
 }
 
-/// The Secret that gateways go by. The policy is one document, so that a switch is one moment. What they are to report
-/// is another: neither needs the other, and a gateway that knows only the policy goes by that.
+/// The Secret that gateways go by. The policy is one document, so that a switch is one moment. What else they are told
+/// stands beside it: neither needs the other, and a gateway that knows only the policy goes by that.
 pub fn gateway_secret(
     parent: &Parent,
-    policy: GatewayPolicy,
+    policy: &GatewayPolicy,
     public: Option<&PublicKeys>,
-    wanted: Wanted,
+    beside: BTreeMap<String, Vec<u8>>,
 ) -> Result<Desired, Error> {
-    let mut data = BTreeMap::from([(POLICY_KEY.to_owned(), policy.to_json()?.into_bytes())]);
-    if wanted.any() {
-        data.insert(WANTED_KEY.to_owned(), serde_json::to_vec(&wanted)?);
-    }
+    let mut data = beside;
+    data.insert(POLICY_KEY.to_owned(), policy.to_json()?.into_bytes());
+    secrets::desired(gateway_metadata(parent, public), secrets::OPAQUE, data)
+}
+
+/// The hash of that, by digests of what is told beside the policy.
+pub fn gateway_secret_hash(
+    parent: &Parent,
+    policy: &GatewayPolicy,
+    public: Option<&PublicKeys>,
+    telling: &Telling,
+) -> Result<ContentHash, Error> {
+    let policy = Sha256::digest(policy.to_json()?).into();
+    let entries: Vec<_> = telling.digests().chain([(POLICY_KEY, policy)]).collect();
+    let digests = entries.iter().map(|(name, digest)| (*name, digest));
+    secrets::hash(gateway_metadata(parent, public), secrets::OPAQUE, digests)
+}
+
+fn gateway_metadata(parent: &Parent, public: Option<&PublicKeys>) -> ObjectMeta {
     let made_from = public.map(|public| (labels::KEYS_UID.to_owned(), public.secret_uid.clone()));
     let brought = public.and_then(|public| public.brought.clone());
     let brought = brought.map(|name| (labels::KEYS_SECRET.to_owned(), name));
     let mut metadata = parent.child(gateway_secret_name(&parent.name));
     let all = metadata.annotations.get_or_insert_default();
     all.extend(made_from.into_iter().chain(brought));
-    secrets::desired(metadata, secrets::OPAQUE, data)
+    metadata
 }
 
 /// The Service in front of the gateways. `internal` says whether they have a listener for the operator.

@@ -14,6 +14,7 @@ use kube::api::DynamicObject;
 use kube::{Api, ResourceExt as _};
 
 use super::keys::{self, Cause, PublicKeys};
+use super::telemetry::Telling;
 use super::{build, effective_mode};
 use crate::ctx::Ctx;
 use crate::kit::Error;
@@ -22,12 +23,13 @@ use crate::kit::children::Seen;
 use crate::kit::meta::Parent;
 use crate::kit::random;
 
-/// Sees that the keys are there and right, by what gateways are told of them beside these `tokens`. Returns what may be known of them; `None` while keys are off and were
-/// never on.
+/// Sees that the keys are there and right, by what gateways are told of them beside `tokens` and `telemetry`. Returns
+/// what may be known of them; `None` while keys are off and were never on.
 pub async fn ensure(
     service: &WebService,
     parent: &Parent,
     tokens: Option<&TokenRules>,
+    telemetry: &Telling,
     ctx: &Ctx,
 ) -> Result<Option<PublicKeys>, Error> {
     let key = ChildKey::new(
@@ -37,7 +39,7 @@ pub async fn ensure(
     );
     let wanted = service.spec.auth.key_generation;
     let seen = ctx.children.get(&key);
-    if let Some(public) = settled(service, parent, tokens, ctx)? {
+    if let Some(public) = settled(service, parent, tokens, telemetry, ctx)? {
         return Ok(Some(public));
     }
     if seen.is_none() && effective_mode(service) != AuthMode::Key {
@@ -89,12 +91,13 @@ pub async fn live(ctx: &Ctx, key: &ChildKey, parent: &Parent) -> Result<Option<S
     Ok(stored)
 }
 
-/// What may be known of the keys, if both Secrets are as they should be by what was last seen of them. `tokens` are the
-/// other thing that gateways are told.
+/// What may be known of the keys, if both Secrets are as they should be by what was last seen of them. `tokens` and
+/// `telemetry` are the other things that gateways are told.
 fn settled(
     service: &WebService,
     parent: &Parent,
     tokens: Option<&TokenRules>,
+    telemetry: &Telling,
     ctx: &Ctx,
 ) -> Result<Option<PublicKeys>, Error> {
     let get = |name: String| {
@@ -113,9 +116,7 @@ fn settled(
     let public = shape.public(keys.uid);
     let policy = build::policy(effective_mode(service), Some(&public), tokens)?;
     let settled = keys.hash == build::keys_secret_hash(parent, &shape)?
-        && gateway.hash
-            == build::gateway_secret(parent, policy, Some(&public), super::wanted(service, ctx))?
-                .hash;
+        && gateway.hash == build::gateway_secret_hash(parent, &policy, Some(&public), telemetry)?;
     Ok(settled.then_some(public))
 }
 

@@ -12,6 +12,7 @@ pub mod own_keys;
 mod region;
 pub mod scale;
 mod status;
+pub mod telemetry;
 pub mod tokens;
 pub mod transport;
 
@@ -40,8 +41,10 @@ pub use build::{
     GATEWAY, INTERNAL_PORT, MODEL, certificate_secret_name, gateway_secret_name, keys_secret_name,
     tokens_secret_name,
 };
+use keys::PublicKeys;
 use scale::Scaling;
 use status::{Known, Progress, Seen};
+use telemetry::Telling;
 use transport::{Standing, Transport, transport};
 
 const MANAGER: &str = "atelier-webservice";
@@ -142,14 +145,12 @@ async fn make(
     }
     let mut known = Known::default();
     let mut next = None;
-    match know(service, &parent, ctx).await {
+    let telling = telemetry::look(service, &parent, ctx).await?;
+    let telling = telling.reporting(wanted(service, ctx))?;
+    match know(service, &parent, &telling, ctx).await {
         Ok((found, policy, after)) => {
-            let (keys, reports) = (found.keys.as_ref(), wanted(service, ctx));
-            let secret = build::gateway_secret(&parent, policy, keys, reports)?;
-            applier
-                .apply(&secret)
+            tell(&parent, &policy, found.keys.as_ref(), &telling, ctx)
                 .await
-                .map(drop)
                 .or_else(&mut unless_contested)?;
             (known, next) = (found, after);
         }
@@ -166,6 +167,7 @@ async fn make(
     let (tls, after) = encryption(service, &parent, transport, ctx);
     known.tls = tls;
     known.location = Some(workspace.spec.location.clone());
+    known.telemetry = telling.standing;
     next = next.into_iter().chain(after).min();
     let scaling = scale::act::plan(service, &parent, ctx);
     let replicas = match &scaling {
@@ -199,6 +201,30 @@ fn wanted(service: &WebService, ctx: &Ctx) -> Wanted {
     Wanted {
         load: service.spec.autoscale.is_some() && ctx.settings.intake.is_some(),
     }
+}
+
+/// Sees that gateways are told what they go by.
+async fn tell(
+    parent: &Parent,
+    policy: &GatewayPolicy,
+    keys: Option<&PublicKeys>,
+    telling: &Telling,
+    ctx: &Ctx,
+) -> Result<(), Error> {
+    if telling.is_confidential() {
+        // That it is right is told by digests: a credential is read when there is something to do about it.
+        let name = gateway_secret_name(&parent.name);
+        let seen = ctx
+            .children
+            .get(&ChildKey::new(ChildKind::Secret, &parent.namespace, &name));
+        let wanted = build::gateway_secret_hash(parent, policy, keys, telling)?;
+        if seen.is_some_and(|seen| seen.hash == wanted && !seen.deleting) {
+            return Ok(());
+        }
+    }
+    let entries = telling.entries(&parent.namespace, ctx).await?;
+    let secret = build::gateway_secret(parent, policy, keys, entries)?;
+    ctx.applier(MANAGER).apply(&secret).await.map(drop)
 }
 
 /// How the connections to a service are encrypted, and when time alone changes that. Nothing while it is not known.
@@ -236,6 +262,7 @@ fn encryption(
 pub fn deleted(ctx: &Ctx, namespace: &str, name: &str) {
     ctx.certificates.let_go(namespace, name);
     ctx.own_keys.let_go(namespace, name);
+    ctx.credentials.let_go(namespace, name);
     ctx.scaler.forget(namespace, name);
 }
 
@@ -253,6 +280,7 @@ pub async fn sweep(ctx: Arc<Ctx>, stop: CancellationToken) {
         };
         ctx.certificates.retain(is_there);
         ctx.own_keys.retain(is_there);
+        ctx.credentials.retain(is_there);
     }
 }
 
@@ -261,6 +289,7 @@ pub async fn sweep(ctx: Arc<Ctx>, stop: CancellationToken) {
 async fn know(
     service: &WebService,
     parent: &Parent,
+    telling: &Telling,
     ctx: &Ctx,
 ) -> Result<(Known, GatewayPolicy, Option<Duration>), Error> {
     let (state, next) = tokens::ensure(service, parent, ctx).await?.unzip();
@@ -270,12 +299,12 @@ async fn know(
     let (keys, own_keys) = match own_keys::wanted(service) {
         Some(secret) => {
             let (keys, standing) =
-                own_keys::ensure(service, parent, secret, rules.as_ref(), ctx).await?;
+                own_keys::ensure(service, parent, secret, rules.as_ref(), telling, ctx).await?;
             (keys, Some(standing))
         }
         None => {
             ctx.own_keys.let_go(&parent.namespace, &parent.name);
-            let keys = keystore::ensure(service, parent, rules.as_ref(), ctx).await?;
+            let keys = keystore::ensure(service, parent, rules.as_ref(), telling, ctx).await?;
             (keys, None)
         }
     };
@@ -285,10 +314,7 @@ async fn know(
         keys,
         own_keys,
         tokens,
-        tls: None,
-        location: None,
-        exposure: None,
-        scaling: None,
+        ..Known::default()
     };
     Ok((known, policy, next))
 }

@@ -18,6 +18,7 @@ use kube::ResourceExt as _;
 use sha2::{Digest as _, Sha256};
 
 use super::keys::{PublicKeys, fingerprint};
+use super::telemetry::Telling;
 use super::{build, effective_mode, keystore};
 use crate::ctx::Ctx;
 use crate::kit::Error;
@@ -111,17 +112,16 @@ pub async fn ensure(
     parent: &Parent,
     name: &str,
     tokens: Option<&TokenRules>,
+    telling: &Telling,
     ctx: &Ctx,
 ) -> Result<(Option<PublicKeys>, Standing), Error> {
-    let brought = ctx.own_keys.look(&parent.namespace, &parent.name, name);
-    let standing = match brought {
-        // It is told of at once.
-        Brought::Unknown => return Err(Error::Stale(format!("Secret {name}"))),
+    let brought = ctx.own_keys.know(&parent.namespace, &parent.name, name);
+    let standing = match brought.await? {
         Brought::There(Ok(keys)) => {
             let public = keys.public(service, name, (ctx.clock)());
             return Ok((Some(public), accepted(name)));
         }
-        Brought::Missing => missing(name),
+        Brought::Missing | Brought::Unknown => missing(name),
         Brought::There(Err(why)) => refused(name, &why),
     };
     let key = ChildKey::new(
@@ -133,7 +133,7 @@ pub async fn ensure(
     let before = told.as_ref().and_then(OwnKeys::told);
     let public = match before {
         Some((before, name)) => Some(before.public(service, &name, (ctx.clock)())),
-        None => keystore::ensure(service, parent, tokens, ctx).await?,
+        None => keystore::ensure(service, parent, tokens, telling, ctx).await?,
     };
     Ok((public, standing))
 }

@@ -18,6 +18,7 @@ use super::expose::Exposure;
 use super::keys::{PublicKeys, fingerprint};
 use super::scale::Scaling;
 use super::scale::tell;
+use super::telemetry;
 use super::tokens::decide::Noted;
 use super::transport::{Standing, Transport};
 use super::{effective_mode, own_keys};
@@ -62,6 +63,8 @@ pub struct Known {
     pub exposure: Option<Exposure>,
     /// How the replicas follow the load, where they are to.
     pub scaling: Option<Scaling>,
+    /// Where records are exported. Nothing where that is not asked for.
+    pub telemetry: Option<telemetry::Standing>,
 }
 
 /// What there is of a service.
@@ -139,7 +142,11 @@ pub fn status(
             standing.reason,
             standing.message.as_str(),
         ),
-        None => kept(&before.conditions),
+        None => kept(&before.conditions, TRANSPORT_ENCRYPTED).unwrap_or((
+            None,
+            reasons::PROGRESSING,
+            "the certificate was not looked at yet",
+        )),
     };
     let transitioning =
         state == ServiceState::Transitioning && matches!(progress, Progress::Made(_));
@@ -188,24 +195,15 @@ pub fn status(
     }
 }
 
-/// What was said of the encryption before, for as long as nothing else is known.
-fn kept(before: &[Condition]) -> (Option<bool>, &str, &str) {
-    let told = before.iter().find(|told| told.type_ == TRANSPORT_ENCRYPTED);
-    match told {
-        Some(told) => {
-            let status = match told.status.as_str() {
-                "True" => Some(true),
-                "False" => Some(false),
-                _ => None,
-            };
-            (status, &told.reason, &told.message)
-        }
-        None => (
-            None,
-            reasons::PROGRESSING,
-            "the certificate was not looked at yet",
-        ),
-    }
+/// What a condition said before, for as long as nothing else is known.
+fn kept<'a>(before: &'a [Condition], type_: &str) -> Option<(Option<bool>, &'a str, &'a str)> {
+    let told = before.iter().find(|told| told.type_ == type_)?;
+    let status = match told.status.as_str() {
+        "True" => Some(true),
+        "False" => Some(false),
+        _ => None,
+    };
+    Some((status, &told.reason, &told.message))
 }
 
 fn tls_status(standing: &Standing) -> TlsStatus {

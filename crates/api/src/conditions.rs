@@ -20,6 +20,9 @@ pub const EXPOSED: &str = "Exposed";
 pub const REGION_MATCHES: &str = "RegionMatches";
 /// WebService with `autoscale`: the replicas follow the load, up and down.
 pub const SCALING_ACTIVE: &str = "ScalingActive";
+/// WebService: its gateways are told where to export records. There while, and only while, the spec asks for it. What
+/// becomes of the records stands in the gateways' metrics.
+pub const TELEMETRY_EXPORTING: &str = "TelemetryExporting";
 /// Workspace: the managed identity has all its grants.
 pub const IDENTITY_ACCESS: &str = "IdentityAccess";
 /// Workspace: objects can be written, read and deleted in its storage, as it was last tried.
@@ -60,9 +63,11 @@ pub mod reasons {
     /// Workspace: its own server needs a certificate, and nobody here signs one: the chart's `actions.enabled` is off, or
     /// somebody else keeps the certificates. WebService: likewise for its gateways.
     pub const NO_AUTHORITY: &str = "NoAuthority";
-    /// Workspace: the Secret that its storage names is not there, or lacks a value.
+    /// Workspace: the Secret that its storage names is not there, or lacks a value. WebService: the Secret with the
+    /// headers for its collector is not there.
     pub const CREDENTIAL_MISSING: &str = "CredentialMissing";
-    /// Workspace: the store does not know the credential, or does not let it do what it takes.
+    /// Workspace: the store does not know the credential, or does not let it do what it takes. WebService: the Secret with
+    /// the headers for its collector has an entry that can be none.
     pub const CREDENTIAL_REFUSED: &str = "CredentialRefused";
     /// Workspace: the store does not answer, or shows a certificate that is not trusted.
     pub const STORAGE_UNREACHABLE: &str = "StorageUnreachable";
@@ -72,6 +77,12 @@ pub mod reasons {
     pub const STORAGE_MISCONFIGURED: &str = "StorageMisconfigured";
     /// Workspace, ComputeTarget: the managed identity lacks the grant that it takes.
     pub const GRANT_MISSING: &str = "GrantMissing";
+    /// WebService: its gateways are told where to export records.
+    pub const EXPORTING: &str = "Exporting";
+    /// WebService: its records are to be exported, and nothing says where to.
+    pub const NOTHING_TO_EXPORT_TO: &str = "NothingToExportTo";
+    /// WebService: the collector's endpoint, or who signs its certificate, cannot work.
+    pub const ENDPOINT_REFUSED: &str = "EndpointRefused";
     /// RoleAssignment: the namespace of the ServiceAccount does not consent.
     pub const NAMESPACE_DOES_NOT_CONSENT: &str = "NamespaceDoesNotConsent";
     /// Run: its compute target does not exist.

@@ -6,6 +6,7 @@
 pub mod actions;
 pub mod conditions;
 pub mod gateway_policy;
+pub mod gateway_telemetry;
 pub mod labels;
 pub mod report;
 pub mod schema;

@@ -10,6 +10,8 @@
 //! `internal` is the way in of the operator, for callers that the cluster's API server has let in. It joins the same
 //! path at `authn`. `report` is the other direction: what the operator is told, beside all requests.
 //!
+//! `telemetry` is where records go beside stdout, by tasks of its own.
+//!
 //! What decides (`route`, `authn`, `headers`, `ids`, `respond`, the table part of `loopback`) is
 //! pure; what acts is `proxy` and `run`.
 
@@ -36,6 +38,7 @@ pub mod respond;
 pub mod route;
 pub mod run;
 pub mod server;
+pub mod telemetry;
 pub mod ticket;
 pub mod tls;
 pub mod tokens;

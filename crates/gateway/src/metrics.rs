@@ -27,6 +27,9 @@ pub struct Metrics {
     in_flight: Gauge,
     queued: Gauge,
     records_dropped: Counter,
+    telemetry_exported: Family<SinkLabels, Counter>,
+    telemetry_dropped: Family<LostLabels, Counter>,
+    telemetry_rejected: Counter,
     policy_generation: Family<SlotLabels, Gauge>,
     policy_loaded: Gauge,
     policy_rejected: Counter,
@@ -55,6 +58,62 @@ enum Slot {
     Secondary,
 }
 
+/// Where records go beside stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Sink {
+    /// A collector, as log records.
+    OtlpLogs,
+    /// The same, as spans.
+    OtlpTraces,
+}
+
+/// Why a record was lost on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Lost {
+    /// The sink takes them more slowly than they come.
+    QueueFull,
+    /// The sink could not be reached, or was too busy, for too long.
+    TimedOut,
+    /// The sink does not want the batch.
+    Refused,
+    /// The sink took the batch without it.
+    Rejected,
+    /// The gateway, or its export, ended first.
+    Ended,
+    /// It could not be written.
+    Failed,
+}
+
+impl Lost {
+    /// What may help.
+    #[must_use]
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::QueueFull => "give the collector more to work with",
+            Self::TimedOut => {
+                "see that the collector runs, that spec.telemetry.otlp.endpoint leads to it and that no network policy is between"
+            }
+            Self::Refused => {
+                "see that spec.telemetry.otlp names the collector's port for OTLP over HTTP, and that the headers in its Secret are those the collector asks for"
+            }
+            Self::Rejected => "the collector's own log says why it does not take them",
+            Self::Ended => "a collector that answers sooner would have got them",
+            Self::Failed => "this is a fault of the gateway: please report it",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SinkLabels {
+    sink: Sink,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LostLabels {
+    sink: Sink,
+    reason: Lost,
+}
+
 impl Metrics {
     /// Registers all metrics, at zero.
     #[must_use]
@@ -68,6 +127,9 @@ impl Metrics {
             in_flight: Gauge::default(),
             queued: Gauge::default(),
             records_dropped: Counter::default(),
+            telemetry_exported: Family::default(),
+            telemetry_dropped: Family::default(),
+            telemetry_rejected: Counter::default(),
             policy_generation: Family::default(),
             policy_loaded: Gauge::default(),
             policy_rejected: Counter::default(),
@@ -81,6 +143,9 @@ impl Metrics {
             in_flight,
             queued,
             records_dropped,
+            telemetry_exported,
+            telemetry_dropped,
+            telemetry_rejected,
             policy_generation,
             policy_loaded,
             policy_rejected,
@@ -115,6 +180,21 @@ impl Metrics {
             "records_dropped",
             "Records lost because stdout stalled",
             records_dropped.clone(),
+        );
+        registry.register(
+            "telemetry_exported",
+            "Records that a sink has taken, by sink",
+            telemetry_exported.clone(),
+        );
+        registry.register(
+            "telemetry_dropped",
+            "Records lost on their way to a sink, by sink and reason",
+            telemetry_dropped.clone(),
+        );
+        registry.register(
+            "telemetry_rejected",
+            "Settings of telemetry that could not be taken over",
+            telemetry_rejected.clone(),
         );
         registry.register(
             "policy_generation",
@@ -166,6 +246,31 @@ impl Metrics {
     /// Counts a record that stdout did not take in time.
     pub fn record_dropped(&self) {
         self.records_dropped.inc();
+    }
+
+    /// Shows the counts of an export from its beginning, at zero.
+    pub fn exporting(&self) {
+        for sink in [Sink::OtlpLogs, Sink::OtlpTraces] {
+            self.exported(sink, 0);
+            self.dropped(sink, Lost::QueueFull, 0);
+        }
+    }
+
+    /// Counts records that a sink has taken.
+    pub fn exported(&self, sink: Sink, count: u64) {
+        let labels = SinkLabels { sink };
+        self.telemetry_exported.get_or_create(&labels).inc_by(count);
+    }
+
+    /// Counts records lost on their way to a sink.
+    pub fn dropped(&self, sink: Sink, reason: Lost, count: u64) {
+        let labels = LostLabels { sink, reason };
+        self.telemetry_dropped.get_or_create(&labels).inc_by(count);
+    }
+
+    /// Counts settings of telemetry that could not be taken over.
+    pub fn telemetry_rejected(&self) {
+        self.telemetry_rejected.inc();
     }
 
     /// Notes the policy that is served by from now on.

@@ -27,6 +27,7 @@ use crate::{
     respond::{self, Refusal},
     route::{self, Route, ScorePath, route},
     server::Handler,
+    telemetry::trace::Trace,
     ticket::{Reporter, Ticket},
 };
 
@@ -167,7 +168,8 @@ impl Gateway {
             Ok(Some(own)) => Ok(Answer::Own(own)),
             Ok(None) => match self.admit(arrival, head, &body, route, &mut ticket).await {
                 Ok(admitted) => {
-                    match timeout_at(deadline, self.forward(admitted, head, body, &ids)).await {
+                    let forwarding = self.forward(admitted, head, body, &ids, ticket.trace());
+                    match timeout_at(deadline, forwarding).await {
                         Ok(answer) => answer,
                         Err(_elapsed) => Err(Refusal::TimedOut),
                     }
@@ -266,6 +268,7 @@ impl Gateway {
         head: &Parts,
         body: RequestBody,
         ids: &RequestIds,
+        trace: Option<Trace>,
     ) -> Result<Answer, Refusal> {
         let Admitted {
             permit,
@@ -276,6 +279,9 @@ impl Gateway {
         headers::clean_request(&mut to_model);
         headers::translate(head.version, &head.uri, &mut to_model);
         ids.write(&mut to_model);
+        if let Some(trace) = trace {
+            trace.write(&mut to_model);
+        }
         if let Some(subject) = permit.subject() {
             to_model.insert(authn::SUBJECT, subject.clone());
         }

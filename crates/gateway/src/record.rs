@@ -117,12 +117,17 @@ pub struct Record<'a> {
 /// What is the same in every record of this process.
 #[derive(Clone, Debug, Serialize)]
 pub struct Identity {
+    /// The class of the service.
     #[serde(rename = "ComputeType")]
-    compute_type: ComputeType,
-    service: String,
-    workspace: String,
-    namespace: String,
-    replica: String,
+    pub compute_type: ComputeType,
+    /// The service.
+    pub service: String,
+    /// Its workspace.
+    pub workspace: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The pod.
+    pub replica: String,
 }
 
 impl From<&Args> for Identity {
@@ -208,18 +213,27 @@ impl Records {
         Ok(Self(Arc::new(Last(shared))))
     }
 
-    /// Hands a record in, without ever waiting for stdout.
-    pub fn push(&self, record: &Record<'_>) {
+    /// Hands a record in, without ever waiting for stdout. Its line, which is written once for all, also goes to
+    /// `export`, if there is one: that stdout has no room for it is not its fault.
+    pub fn push(&self, record: &Record<'_>, export: Option<&dyn Fn(&[u8])>) {
         let shared = &self.0.0;
         let mut waiting = shared.waiting();
         let before = waiting.lines.len();
         if before > QUEUE {
             drop(waiting);
             shared.metrics.record_dropped();
+            if let Some(export) = export {
+                let mut line = Vec::with_capacity(512);
+                append(&mut line, record, &shared.identity);
+                export(&line);
+            }
             return;
         }
         append(&mut waiting.lines, record, &shared.identity);
         waiting.count += 1;
+        if let Some(export) = export {
+            export(&waiting.lines[before..]);
+        }
         let is_full = before < BATCH && waiting.lines.len() >= BATCH;
         drop(waiting);
         if before == 0 || is_full {

@@ -32,6 +32,7 @@ use crate::{
     record::{Identity, Records},
     report::{self, way::Way},
     server::{ServerLimits, serve},
+    telemetry::{Telemetry, otlp::Source},
     ticket::Reporter,
     tls,
 };
@@ -39,7 +40,7 @@ use crate::{
 /// Exit code when the model can be reached around the gateway.
 pub const EXIT_EXPOSED: u8 = 86;
 
-/// How long a stalled stdout may hold up the end.
+/// How long a stalled stdout, or a collector, may hold up the end.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long dropped connections may take to be gone.
@@ -109,8 +110,9 @@ pub enum RunError {
 pub fn run(args: Args) -> Result<Exit, RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(args.workers.get())
-        // Only looks at /proc block.
-        .max_blocking_threads(2)
+        // Looks at /proc block, and so do what telemetry writes and the names it looks up. A look must never wait for
+        // those. They are started when they are needed, and end.
+        .max_blocking_threads(8)
         .enable_all()
         .build()
         .map_err(RunError::Threads)?;
@@ -129,6 +131,7 @@ async fn serve_until_end(args: Args) -> Result<Exit, RunError> {
     let parts = Parts::new(&args, Arc::clone(&gate))?;
     let lifecycle = parts.reporter.lifecycle.clone();
     let records = parts.reporter.records.clone();
+    let telemetry = Arc::clone(&parts.reporter.telemetry);
 
     let end = async {
         let exposed = gate.exposed();
@@ -155,7 +158,11 @@ async fn serve_until_end(args: Args) -> Result<Exit, RunError> {
     };
     let end = end.await;
     lifecycle.kill();
-    if timeout(FLUSH_TIMEOUT, records.flush()).await.is_err() {
+    let (written, ()) = tokio::join!(
+        timeout(FLUSH_TIMEOUT, records.flush()),
+        telemetry.finish(FLUSH_TIMEOUT),
+    );
+    if written.is_err() {
         tracing::warn!("stdout is stalled: the last records are lost");
     }
     end
@@ -204,7 +211,9 @@ impl Parts {
         let metrics = Metrics::new();
         let records = Records::start(Identity::from(args), io::stdout(), Arc::clone(&metrics))
             .map_err(RunError::Threads)?;
+        let source = Source::new(&Identity::from(args), args.tls_dir.is_some());
         let reporter = Reporter {
+            telemetry: Arc::new(Telemetry::new(source, Arc::clone(&metrics))),
             metrics: Arc::clone(&metrics),
             records,
             lifecycle: Lifecycle::default(),
@@ -237,8 +246,9 @@ impl Parts {
         let gate = Arc::clone(&self.gate);
         tasks.spawn(async move { gate.keep_looking().await });
         let (dir, store) = (args.secret_dir.clone(), Arc::clone(&self.policy));
+        let telemetry = Arc::clone(&self.reporter.telemetry);
         tasks.spawn(async move {
-            file::follow(&dir, &store).await;
+            file::follow(&dir, &store, &telemetry).await;
             // Done when the watch has taken over, and that is no reason to end.
             pending().await
         });
@@ -248,7 +258,8 @@ impl Parts {
                 secret,
             };
             let store = Arc::clone(&self.policy);
-            tasks.spawn(async move { watch(&target, &store).await });
+            let telemetry = Arc::clone(&self.reporter.telemetry);
+            tasks.spawn(async move { watch(&target, &store, &telemetry).await });
         }
         for certificate in self.certificates.watched(args) {
             let namespace = args.namespace.clone();

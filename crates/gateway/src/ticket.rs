@@ -21,6 +21,7 @@ use crate::{
     lifecycle::Lifecycle,
     metrics::{Counted, Metrics},
     record::{Outcome, Record, Records, clipped, redacted_url},
+    telemetry::{Telemetry, trace::Trace},
 };
 
 /// The status recorded for a client that left before there was one, as nginx has it.
@@ -33,6 +34,8 @@ pub struct Reporter {
     pub metrics: Arc<Metrics>,
     /// The records.
     pub records: Records,
+    /// Where records go besides.
+    pub telemetry: Arc<Telemetry>,
     /// Tells a client that left from one that was sent away.
     pub lifecycle: Lifecycle,
 }
@@ -46,6 +49,7 @@ pub struct Ticket {
     arrived: Instant,
     forwarded: Option<Instant>,
     bytes_in: Arc<AtomicU64>,
+    trace: Option<Trace>,
     _in_flight: Counted,
 }
 
@@ -91,8 +95,15 @@ impl Ticket {
             arrived,
             forwarded: None,
             bytes_in: Arc::default(),
+            trace: reporter.telemetry.trace(&head.headers, ids),
             _in_flight: reporter.metrics.in_flight(),
         }
+    }
+
+    /// The request's place in a trace, where spans are exported.
+    #[must_use]
+    pub fn trace(&self) -> Option<Trace> {
+        self.trace
     }
 
     /// Counts what was read of the request's body.
@@ -165,7 +176,13 @@ impl Ticket {
         self.reporter
             .metrics
             .finished(record.status, outcome, duration);
-        self.reporter.records.push(&record);
+        match self.reporter.telemetry.live() {
+            None => self.reporter.records.push(&record, None),
+            Some(live) => {
+                let export = |line: &[u8]| live.push(line, self.trace);
+                self.reporter.records.push(&record, Some(&export));
+            }
+        }
     }
 
     fn edit(&mut self, change: impl FnOnce(&mut Account)) {

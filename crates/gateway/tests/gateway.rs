@@ -21,6 +21,8 @@ mod internal;
 mod limits;
 #[path = "gateway/models.rs"]
 mod models;
+#[path = "gateway/outside.rs"]
+mod outside;
 #[path = "gateway/pki.rs"]
 mod pki;
 #[path = "gateway/policy.rs"]
@@ -36,6 +38,8 @@ mod shutdown;
 mod smuggling;
 #[path = "gateway/streaming.rs"]
 mod streaming;
+#[path = "gateway/telemetry.rs"]
+mod telemetry;
 #[path = "gateway/tls.rs"]
 mod tls;
 #[path = "gateway/tls_client.rs"]

@@ -34,4 +34,5 @@ pub use reloading::Reloading;
 pub use run::run;
 pub use target::{Target, TargetKind};
 pub use tls::{client_config, server_config};
+pub use verify::roots;
 pub use watch::named as watch_named;

@@ -8,6 +8,7 @@ pub mod apiproxy;
 pub mod audit;
 pub mod certificate;
 pub mod cluster;
+pub mod collector;
 pub mod load;
 pub mod manifest;
 pub mod namespace;

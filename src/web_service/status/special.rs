@@ -1,7 +1,7 @@
 //! The conditions that only some services have.
 
 use atelier_api::WebService;
-use atelier_api::conditions::{EXPOSED, KEYS_ACCEPTED, REGION_MATCHES};
+use atelier_api::conditions::{EXPOSED, KEYS_ACCEPTED, REGION_MATCHES, TELEMETRY_EXPORTING};
 
 use super::{Known, Progress};
 use crate::kit::conditions::Conditions;
@@ -15,9 +15,10 @@ pub fn special<'a>(
 ) -> Conditions<'a> {
     match progress {
         Progress::Made(known) => told(conditions, service, known),
-        Progress::Blocked(_) => [KEYS_ACCEPTED, EXPOSED, REGION_MATCHES]
-            .into_iter()
-            .fold(conditions, Conditions::keep),
+        Progress::Blocked(_) => {
+            let all = [KEYS_ACCEPTED, EXPOSED, TELEMETRY_EXPORTING, REGION_MATCHES];
+            all.into_iter().fold(conditions, Conditions::keep)
+        }
         Progress::Shut(_) => conditions,
     }
 }
@@ -29,6 +30,13 @@ fn told<'a>(conditions: Conditions<'a>, service: &WebService, known: &Known) -> 
     };
     let conditions = match &known.exposure {
         Some(told) => conditions.set(EXPOSED, told.there, told.reason, &told.message),
+        None => conditions,
+    };
+    let conditions = match &known.telemetry {
+        Some(told) => {
+            let exporting = Some(told.exporting);
+            conditions.set(TELEMETRY_EXPORTING, exporting, told.reason, &told.message)
+        }
         None => conditions,
     };
     match crossing(service, known.location.as_deref()) {

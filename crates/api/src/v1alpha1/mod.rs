@@ -23,8 +23,8 @@ pub use storage::{
 };
 pub use web_service::{
     Auth, AuthMode, Autoscale, AutoscaleStatus, Class, Expose, KeyGeneration, KeyStatus,
-    KeysStatus, Limits, ParentRef, Revoked, ServiceState, Tls, TlsMode, TlsStatus, TokenKeyStatus,
-    Tokens, WebService, WebServiceSpec, WebServiceStatus,
+    KeysStatus, Limits, Otlp, OtlpCompression, ParentRef, Revoked, ServiceState, Telemetry, Tls,
+    TlsMode, TlsStatus, TokenKeyStatus, Tokens, WebService, WebServiceSpec, WebServiceStatus,
 };
 pub use workspace::{
     Grant, GrantResource, GrantState, Identity, ProvisioningState, ResyncRequest, Resynced,

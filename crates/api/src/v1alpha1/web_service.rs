@@ -12,6 +12,7 @@ mod autoscale;
 mod expose;
 mod limits;
 mod status;
+mod telemetry;
 mod tls;
 
 pub use auth::{
@@ -21,6 +22,7 @@ pub use autoscale::{Autoscale, AutoscaleStatus};
 pub use expose::{Expose, ParentRef};
 pub use limits::Limits;
 pub use status::{ServiceState, WebServiceStatus};
+pub use telemetry::{Otlp, OtlpCompression, Telemetry};
 pub use tls::{Tls, TlsMode, TlsStatus};
 
 /// A model that answers scoring requests. The gateway in each of its pods is the only way to it.
@@ -124,6 +126,9 @@ pub struct WebServiceSpec {
     )]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub cors: Vec<String>,
+    /// Where its records go, beside stdout.
+    #[serde(default)]
+    pub telemetry: Telemetry,
 }
 
 fn model_port() -> i32 {

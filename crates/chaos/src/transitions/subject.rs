@@ -53,6 +53,7 @@ pub struct Subject {
 /// All kinds.
 pub fn subjects() -> Vec<Subject> {
     let team = || workspace("team");
+    let authority = Authority::new("team");
     let service_spec = json!({
         "class": "Cluster", "image": "atelier.dev/sklearn:1", "command": ["serve", "--quietly"], "port": 5001,
         "scorePath": "/score", "replicas": 1, "resources": {"cpu": "20m", "memory": "64Mi"},
@@ -65,6 +66,10 @@ pub fn subjects() -> Vec<Subject> {
         "cors": ["https://app.example.com"],
         "expose": {"parentRefs": [{"name": "edge", "namespace": "infra", "sectionName": "https"}],
                    "hostnames": ["model.example.com"]},
+        "telemetry": {"enabled": true, "otlp": {
+            "endpoint": "https://collector.invalid:4318/team", "compression": "Gzip", "caBundle": authority.pem(),
+            "headersSecretRef": {"name": "headers"},
+        }},
     });
     // A store that nobody finds: what is said of it is the same each time.
     let workspace_spec = json!({
@@ -131,7 +136,7 @@ pub fn subjects() -> Vec<Subject> {
             vec![],
         ),
         Subject {
-            secrets: vec![Authority::new("team").secret("own", HOSTNAME), keys("keys")],
+            secrets: vec![authority.secret("own", HOSTNAME), keys("keys"), headers()],
             ..subject("WebService", "svc", service_spec, vec![team()], vec![])
         },
     ]
@@ -146,6 +151,17 @@ fn keys(name: &str) -> Secret {
         ..Secret::default()
     };
     secret.metadata.name = Some(name.to_owned());
+    secret
+}
+
+/// A credential for a collector.
+fn headers() -> Secret {
+    let data = [("authorization".to_owned(), "Bearer collector".to_owned())];
+    let mut secret = Secret {
+        string_data: Some(data.into()),
+        ..Secret::default()
+    };
+    secret.metadata.name = Some("headers".into());
     secret
 }
 
@@ -230,6 +246,17 @@ pub fn values(kind: &str, place: &str) -> Vec<Value> {
         ("WebService", "cors[]") => json!(["*", "http://[::1]:3000", "app.example.com"]),
         ("WebService", "expose.hostnames[]") => json!(["*.example.com", "Not A Name"]),
         ("WebService", "expose.parentRefs[].name") => json!(["other", "Not A Name"]),
+        ("WebService", "telemetry.otlp.endpoint") => {
+            json!([
+                "https://[fd00::1]:4318",
+                "http://collector.invalid",
+                "https://127.1",
+                "https://localhost:4318",
+                "https://127.0.0.1",
+                "collector.invalid:4318"
+            ])
+        }
+        ("WebService", "telemetry.otlp.caBundle") => json!(["none"]),
         ("WebService", "auth.keyGeneration.primary" | "auth.keyGeneration.secondary") => {
             json!([2, 5, 3])
         }

@@ -3,6 +3,7 @@
 use std::{pin::pin, time::Duration};
 
 use atelier_api::gateway_policy::POLICY_KEY;
+use atelier_api::gateway_telemetry::{HEADERS_KEY, TELEMETRY_KEY};
 use atelier_api::report::{WANTED_KEY, Wanted};
 use futures::StreamExt as _;
 use jiff::Timestamp;
@@ -19,7 +20,10 @@ use thiserror::Error;
 use tokio::time::sleep;
 
 use super::{Source, Store};
-use crate::logging::chain;
+use crate::{
+    logging::chain,
+    telemetry::{self, Entries, Telemetry},
+};
 
 /// The server ends each watch after this many seconds, and the client after five more: how long
 /// a connection that died in silence can hide a revocation.
@@ -55,11 +59,11 @@ pub(crate) enum WatchError {
 }
 
 /// Watches forever.
-pub async fn watch(target: &WatchTarget, store: &Store) {
+pub async fn watch(target: &WatchTarget, store: &Store, telemetry: &Telemetry) {
     let mut backoff = Capped::default();
     loop {
         match client(READ_TIMEOUT) {
-            Ok(client) => follow(client, target, store).await,
+            Ok(client) => follow(client, target, store, telemetry).await,
             Err(error) => {
                 let error = chain(&error);
                 tracing::warn!(
@@ -85,7 +89,7 @@ pub(crate) fn client(read_timeout: Duration) -> Result<Client, WatchError> {
     Ok(Client::try_from(config)?)
 }
 
-async fn follow(client: Client, target: &WatchTarget, store: &Store) {
+async fn follow(client: Client, target: &WatchTarget, store: &Store, telemetry: &Telemetry) {
     let secrets: Api<Secret> = Api::namespaced(client, &target.namespace);
     let only = format!("metadata.name={}", target.secret);
     let config = watcher::Config::default()
@@ -103,7 +107,7 @@ async fn follow(client: Client, target: &WatchTarget, store: &Store) {
             Ok(Event::Init) => found = false,
             Ok(Event::InitApply(secret) | Event::Apply(secret)) => {
                 found = true;
-                apply(&secret, store);
+                apply(&secret, store, telemetry);
             }
             Ok(Event::InitDone) if found => {}
             Ok(Event::InitDone | Event::Delete(_)) => {
@@ -138,16 +142,19 @@ fn cause(error: &watcher::Error) -> String {
     }
 }
 
-fn apply(secret: &Secret, store: &Store) {
+fn apply(secret: &Secret, store: &Store, telemetry: &Telemetry) {
+    let entry = |name| Some(secret.data.as_ref()?.get(name)?.0.clone());
     // A missing entry is as bad as an empty one, and reported alike.
-    let document = secret
-        .data
-        .as_ref()
-        .and_then(|data| data.get(POLICY_KEY))
-        .map_or(&[][..], |bytes| &bytes.0);
-    store.offer(Source::Watch, document, Timestamp::now());
-    let wanted = secret.data.as_ref().and_then(|data| data.get(WANTED_KEY));
-    store.want(wanted.map_or_else(Wanted::default, |bytes| Wanted::from_json(&bytes.0)));
+    let document = entry(POLICY_KEY).unwrap_or_default();
+    store.offer(Source::Watch, &document, Timestamp::now());
+    // One that is missing here says something: that nothing is exported.
+    let entries = Entries {
+        document: entry(TELEMETRY_KEY),
+        headers: entry(HEADERS_KEY).map(telemetry::Secret),
+    };
+    telemetry.offer(Source::Watch, &entries);
+    let wanted = entry(WANTED_KEY).map(|bytes| Wanted::from_json(&bytes));
+    store.want(wanted.unwrap_or_default());
 }
 
 /// The usual pauses of a watch, but none longer than [`LONGEST_PAUSE`].

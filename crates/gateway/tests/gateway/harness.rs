@@ -152,6 +152,18 @@ impl Gateway {
         fs::rename(next, self.dir.join("policy.json")).expect("a rename");
     }
 
+    /// Replaces another entry of the mounted Secret, or takes it away.
+    pub fn mount_entry(&self, name: &str, content: Option<&str>) {
+        let (entry, next) = (self.dir.join(name), self.dir.join("next"));
+        match content {
+            Some(content) => {
+                fs::write(&next, content).expect("an entry");
+                fs::rename(next, entry).expect("a rename");
+            }
+            None => fs::remove_file(entry).expect("an entry"),
+        }
+    }
+
     pub fn termination_log(&self) -> String {
         fs::read_to_string(self.dir.join("termination-log")).unwrap_or_default()
     }

@@ -19,6 +19,7 @@ use atelier_gateway::{
     proxy,
     record::{Identity, Records},
     server::ServerLimits,
+    telemetry::{Telemetry, otlp::Source},
     ticket::Reporter,
 };
 use atelier_pki::{Reloading, client_config};
@@ -79,8 +80,10 @@ impl Inner {
         let args = args::parse(line).expect("valid");
         let (metrics, records) = (Metrics::new(), Lines::default());
         let written = Records::start(Identity::from(&args), records.clone(), metrics.clone());
+        let source = Source::new(&Identity::from(&args), false);
         let reporter = Reporter {
             metrics: metrics.clone(),
+            telemetry: Arc::new(Telemetry::new(source, metrics.clone())),
             records: written.expect("a thread"),
             lifecycle: Lifecycle::default(),
         };
