@@ -67,7 +67,7 @@ pub async fn reconcile(service: Arc<WebService>, ctx: Arc<Ctx>) -> Result<Action
         Admission::Hold => return Ok(Action::await_change()),
         Admission::Shut(shut) => (Progress::Shut(shut), None),
         Admission::Admitted(workspace) => match make(service, &workspace, transport, &ctx).await {
-            Ok((known, next)) => (Progress::Made(known), next),
+            Ok((known, next)) => (Progress::Made(Box::new(known)), next),
             Err(error) if error.needs_help() => (Progress::Blocked(error), Some(RARELY)),
             Err(error) => return Err(error),
         },

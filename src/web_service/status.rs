@@ -39,7 +39,7 @@ const EXIT_MODEL_NOT_ON_LOOPBACK: i32 = 86;
 #[derive(Debug)]
 pub enum Progress {
     /// All children are there.
-    Made(Known),
+    Made(Box<Known>),
     /// Something is in the way.
     Blocked(Error),
     /// Its workspace is missing.
@@ -159,7 +159,7 @@ pub fn status(
     );
     let (autoscale, scales) = match progress {
         Progress::Made(known) => tell::standing(service, known.scaling.as_ref()),
-        Progress::Blocked(_) => tell::kept(service),
+        Progress::Blocked(_) => (before.autoscale, None),
         Progress::Shut(_) => (None, None),
     };
     let conditions = Conditions::new(&before.conditions, generation, now)

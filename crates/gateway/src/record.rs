@@ -142,6 +142,9 @@ impl From<&Args> for Identity {
     }
 }
 
+/// Takes the line of a record over, to send it elsewhere.
+pub type Export<'a> = &'a dyn Fn(&[u8]);
+
 /// Where records are handed in.
 #[derive(Clone, Debug)]
 pub struct Records(Arc<Last>);
@@ -215,7 +218,7 @@ impl Records {
 
     /// Hands a record in, without ever waiting for stdout. Its line, which is written once for all, also goes to
     /// `export`, if there is one: that stdout has no room for it is not its fault.
-    pub fn push(&self, record: &Record<'_>, export: Option<&dyn Fn(&[u8])>) {
+    pub fn push(&self, record: &Record<'_>, export: Option<Export<'_>>) {
         let shared = &self.0.0;
         let mut waiting = shared.waiting();
         let before = waiting.lines.len();

@@ -71,28 +71,6 @@ fn silent(follows: &Follows) -> String {
     )
 }
 
-/// What was said before, while nothing else is known.
-pub fn kept(service: &WebService) -> (Option<AutoscaleStatus>, Option<Told<'_>>) {
-    let Some(before) = service.status.as_ref() else {
-        return (None, None);
-    };
-    if service.spec.autoscale.is_none() {
-        return (None, None);
-    }
-    let told = before.conditions.iter();
-    let told = told.filter(|told| told.type_ == SCALING_ACTIVE).next_back();
-    let told = told.map(|told| Told {
-        status: match told.status.as_str() {
-            "True" => Some(true),
-            "False" => Some(false),
-            _ => None,
-        },
-        reason: &told.reason,
-        message: told.message.clone(),
-    });
-    (before.autoscale, told)
-}
-
 /// The events that tell of a change: whether it is a warning, reason, and sentence.
 pub fn transitions(
     before: Option<&WebServiceStatus>,

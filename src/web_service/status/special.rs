@@ -1,7 +1,9 @@
 //! The conditions that only some services have.
 
 use atelier_api::WebService;
-use atelier_api::conditions::{EXPOSED, KEYS_ACCEPTED, REGION_MATCHES, TELEMETRY_EXPORTING};
+use atelier_api::conditions::{
+    EXPOSED, KEYS_ACCEPTED, REGION_MATCHES, SCALING_ACTIVE, TELEMETRY_EXPORTING,
+};
 
 use super::{Known, Progress};
 use crate::kit::conditions::Conditions;
@@ -16,7 +18,13 @@ pub fn special<'a>(
     match progress {
         Progress::Made(known) => told(conditions, service, known),
         Progress::Blocked(_) => {
-            let all = [KEYS_ACCEPTED, EXPOSED, TELEMETRY_EXPORTING, REGION_MATCHES];
+            let all = [
+                SCALING_ACTIVE,
+                KEYS_ACCEPTED,
+                EXPOSED,
+                TELEMETRY_EXPORTING,
+                REGION_MATCHES,
+            ];
             all.into_iter().fold(conditions, Conditions::keep)
         }
         Progress::Shut(_) => conditions,

@@ -45,7 +45,7 @@ fn tell(
     let after = status(
         service,
         Transport::Plain,
-        &Progress::Made(Known::default()),
+        &Progress::Made(Box::default()),
         &Seen { deployment, pods },
         None,
         now,
@@ -191,7 +191,7 @@ fn pods_that_the_api_server_does_not_take_are_told_of() {
     let after = status(
         &service(1),
         Transport::Plain,
-        &Progress::Made(Known::default()),
+        &Progress::Made(Box::default()),
         &seen,
         None,
         now,
@@ -214,7 +214,7 @@ fn a_certificate_that_cannot_be_served_fails_the_service_and_what_was_known_of_i
             deployment: rollout(1, 1, 1),
             pods: vec![],
         };
-        let made = Progress::Made(known);
+        let made = Progress::Made(Box::new(known));
         status(before, Transport::Generated, &made, &seen, None, now)
     };
     let encrypted = |status: &WebServiceStatus| {
@@ -261,7 +261,7 @@ fn who_turns_encryption_off_is_warned_once() {
         tls: Some(transport::plain(&tls)),
         ..Known::default()
     };
-    let made = Progress::Made(known);
+    let made = Progress::Made(Box::new(known));
     let off = status(
         &service(1),
         Transport::Plain,

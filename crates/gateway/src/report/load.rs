@@ -79,7 +79,7 @@ pub async fn measure(gauge: &Gauge, reports: &watch::Sender<Option<Load>>) {
         ticks.tick().await;
         window.look(gauge.level());
         looks = looks.wrapping_add(1);
-        if looks % LOOKS_A_REPORT != 0 {
+        if !looks.is_multiple_of(LOOKS_A_REPORT) {
             continue;
         }
         let load = window.mean();

@@ -161,11 +161,8 @@ fn write_span(span: &mut Writer, line: &Line<'_>, trace: Trace, source: &Source)
     if let Some(parent) = &trace.parent {
         span.bytes(4, parent);
     }
-    let method = match known(line) {
-        Some(method) => method,
-        // As the conventions name what has no method of HTTP's.
-        None => "HTTP",
-    };
+    // As the conventions name what has no method of HTTP's.
+    let method = known(line).unwrap_or("HTTP");
     match line.has_route() {
         true => span.text(5, &[method, " ", &line.name]),
         false => span.bytes(5, method.as_bytes()),
