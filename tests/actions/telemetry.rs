@@ -144,16 +144,28 @@ async fn records_are_exported_live_refused_ones_too_and_by_a_credential_that_sho
         )
     })
     .await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let taken = collector.logs().len();
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(collector.logs().len(), taken);
+    // What was handed in before is still on its way for a while. A request that had begun when the export did has a
+    // record and no span.
+    let mut taken = collector.logs().len();
+    eventually(SLOW, "nothing arrives any more", async || {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let logs = collector.logs();
+        let before = std::mem::replace(&mut taken, logs.len());
+        let traced = logs
+            .iter()
+            .filter(|log| log["traceId"].as_str().is_some_and(|id| !id.is_empty()));
+        let (traced, spans) = (traced.count(), collector.spans().len());
+        check(
+            before == taken && traced == spans && taken - traced <= 4,
+            (before, taken, traced, spans),
+        )
+    })
+    .await;
     let answers = load.stop().await;
     // The crowd took the load's turns for a second.
     let only = |status: &String| ["200", "503"].contains(&status.as_str());
     assert!(answers.keys().all(only), "{answers:?}");
     assert_eq!(pods(&namespace).await, before);
-    assert_eq!(collector.spans().len(), taken);
 
     for signal in ["logs", "traces"] {
         let batches = collector.batches(signal);
@@ -214,6 +226,7 @@ async fn what_cannot_be_exported_to_is_refused_or_told_of() {
     for (otlp, why) in [
         (json!({"endpoint": "http://localhost:4318"}), "loopback"),
         (json!({"endpoint": "https://127.0.0.1"}), "loopback"),
+        (json!({"endpoint": "http://127.1:4318"}), "loopback"),
         (json!({"endpoint": "http://[::1]:4318/otlp"}), "loopback"),
         (
             json!({"endpoint": "http://a.example", "caBundle": "x"}),
@@ -233,12 +246,6 @@ async fn what_cannot_be_exported_to_is_refused_or_told_of() {
     }
     set(&namespace, json!({"enabled": true})).await;
     told(&namespace, "False", reasons::NOTHING_TO_EXPORT_TO).await;
-    set(
-        &namespace,
-        json!({"otlp": {"endpoint": "http://127.1:4318"}}),
-    )
-    .await;
-    told(&namespace, "False", reasons::ENDPOINT_REFUSED).await;
     set(
         &namespace,
         json!({"otlp": {"endpoint": "https://a.example", "caBundle": "x"}}),
