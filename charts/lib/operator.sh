@@ -52,6 +52,11 @@ create - serviceaccounts - - - no
 create events.k8s.io events - - - no
 create - serviceaccounts token - - no
 update admissionregistration.k8s.io validatingadmissionpolicies - - - no
+list apiextensions.k8s.io customresourcedefinitions - httproutes.gateway.networking.k8s.io - yes
+watch apiextensions.k8s.io customresourcedefinitions - backendtlspolicies.gateway.networking.k8s.io - yes
+list apiextensions.k8s.io customresourcedefinitions - - - no
+update apiextensions.k8s.io customresourcedefinitions - httproutes.gateway.networking.k8s.io - no
+list - configmaps - - - no
 # in its own namespace
 impersonate - serviceaccounts - aml-local atelier-system yes
 impersonate - serviceaccounts - aml-moon atelier-system no
@@ -63,6 +68,7 @@ delete - serviceaccounts - atelier-operator atelier-system no
 update - serviceaccounts - atelier-operator atelier-system no
 create - serviceaccounts token aml-local atelier-system no
 create - pods - - atelier-system no
+list - configmaps - - atelier-system no
 create coordination.k8s.io leases - - atelier-system yes
 get coordination.k8s.io leases - atelier-operator atelier-system yes
 update coordination.k8s.io leases - atelier-operator atelier-system yes
@@ -104,7 +110,12 @@ patch apps deployments scale - team no
 update rbac.authorization.k8s.io roles - - team yes
 escalate rbac.authorization.k8s.io roles - - team no
 create events.k8s.io events - - team yes
-list - configmaps - - team no
+list - endpoints - - team no
+# For services that are to be reached from outside.
+create gateway.networking.k8s.io httproutes - - team yes
+update gateway.networking.k8s.io backendtlspolicies - - team yes
+create gateway.networking.k8s.io gateways - - team no
+list - configmaps - - team yes
 # in any other
 get - secrets - - closed no
 create - pods - - closed no

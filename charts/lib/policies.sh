@@ -93,7 +93,7 @@ operator_roles() {
   refused "another resource" "the one Secret of its own name" role_as_operator y-gateway get pods y-gateway
   refused "another name" "the one Secret of its own name" role_as_operator y get secrets y
   refused "more than it holds (by RBAC already)" "attempting to grant" \
-    role_as_operator y-gateway get configmaps y-gateway
+    role_as_operator y-gateway get endpoints y-gateway
 }
 
 roleassignment() {

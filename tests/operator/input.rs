@@ -254,8 +254,8 @@ async fn a_field_that_does_not_exist_is_refused_by_name() {
     let mut wrong = vec![];
     for (manifest, field) in [
         (
-            with(service(), "/spec/autoscale", json!({"max": 3})),
-            "spec.autoscale",
+            with(service(), "/spec/autoscaling", json!({"max": 3})),
+            "spec.autoscaling",
         ),
         (
             with(service(), "/spec/scorepath", json!("/x")),

@@ -150,7 +150,8 @@ async fn in_a_workspaces_namespace_the_operator_binds_its_own_roles_only_and_its
         ("create", "/pods/portforward"),
         ("update", "/pods/ephemeralcontainers"),
         ("create", "/serviceaccounts/token"),
-        ("get", "/configmaps"),
+        ("get", "/endpoints"),
+        ("create", "gateway.networking.k8s.io/gateways"),
         ("create", "batch/jobs"),
     ] {
         assert!(
