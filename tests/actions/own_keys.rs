@@ -235,3 +235,22 @@ async fn naming_a_secret_shows_nobody_what_is_in_it() {
     );
     namespace.finish().await;
 }
+
+#[tokio::test]
+async fn a_service_may_name_as_many_secrets_as_it_has_places_for() {
+    let namespace = team("manysecrets").await;
+    let mut model = manifest(0);
+    model["spec"]["tls"] = json!({"mode": "Secret", "secretRef": {"name": "certificate"}});
+    let collector =
+        json!({"endpoint": "https://collector.invalid", "headersSecretRef": {"name": "headers"}});
+    model["spec"]["telemetry"] = json!({"enabled": true, "otlp": collector});
+    let services: Api<WebService> =
+        Api::namespaced(client(&namespace, CONTRIBUTOR), &namespace.name);
+    let asked: WebService = serde_json::from_value(model.clone()).unwrap();
+    let refused = services.create(&Default::default(), &asked).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("may not read the Secret"), "{refused}");
+    // Whoever may read them all may name them all: to ask for each is not too dear.
+    namespace.create::<WebService>(model).await;
+    namespace.finish().await;
+}
