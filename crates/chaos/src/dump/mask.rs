@@ -81,6 +81,10 @@ impl<'a> Masks<'a> {
             if let Some(Value::Object(annotations)) = metadata.get_mut("annotations") {
                 annotations.remove(atelier_api::labels::OWNER_GENERATION);
             }
+            // Kubernetes gives a pod the region of the node that it is bound to.
+            if let Some(Value::Object(labels)) = metadata.get_mut("labels") {
+                labels.remove("topology.kubernetes.io/region");
+            }
             metadata.retain(|_, value| value.as_object().is_none_or(|map| !map.is_empty()));
         }
         // What Kubernetes itself says of a pod or Deployment is full of names and times; the numbers matter.
