@@ -102,7 +102,8 @@ fn route(
         "matches": matches,
         "backendRefs": [{"group": "", "kind": "Service", "name": parent.name, "port": public_port(transport),
                          "weight": 1}],
-        "timeouts": {"request": format!("{longest}ms")},
+        // In whole seconds, upwards: a number in it has five digits at most.
+        "timeouts": {"request": format!("{}s", (longest + 999) / 1000)},
     });
     let spec = json!({"parentRefs": parents, "hostnames": expose.hostnames, "rules": [rule]});
     object(ChildKind::HttpRoute, parent.child(&parent.name), spec)
@@ -134,10 +135,10 @@ fn without_nulls(value: Value) -> Value {
 mod tests {
     use super::*;
 
-    fn made(tls: Value, transport: Transport) -> Vec<Desired> {
+    fn made(tls: Value, limits: Value, transport: Transport) -> Vec<Desired> {
         let service = json!({"apiVersion": "atelier.dev/v1alpha1", "kind": "WebService",
             "metadata": {"name": "svc", "namespace": "n", "uid": "u"},
-            "spec": {"image": "i", "scorePath": "/v1/score", "tls": tls, "expose": {
+            "spec": {"image": "i", "scorePath": "/v1/score", "tls": tls, "limits": limits, "expose": {
                 "parentRefs": [{"name": "edge", "namespace": "infra"}, {"name": "own", "sectionName": "https"}],
                 "hostnames": ["model.example.com"]}}});
         let service: WebService = serde_json::from_value(service).expect("a service");
@@ -152,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_route_leads_to_what_the_service_answers_to_and_to_nothing_else_of_it() {
-        let made = made(json!({}), Transport::Plain);
+        let made = made(json!({}), json!({}), Transport::Plain);
         assert_eq!(kinds(&made), ["HTTPRoute"]);
         let spec = &made[0].object.data["spec"];
         let rules = spec["rules"].as_array().expect("rules");
@@ -162,7 +163,7 @@ mod tests {
         let exact = |path: &str| json!({"type": "Exact", "value": path});
         assert_eq!(paths, [exact("/v1/score"), exact("/swagger.json")]);
         assert_eq!(rules[0]["backendRefs"][0]["port"], 80);
-        assert_eq!(rules[0]["timeouts"]["request"], "61500ms");
+        assert_eq!(rules[0]["timeouts"]["request"], "62s");
         let (first, second) = (&spec["parentRefs"][0], &spec["parentRefs"][1]);
         assert_eq!(
             (&first["namespace"], &second["namespace"]),
@@ -172,8 +173,16 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_timeout_that_a_service_may_have_is_one_that_a_route_may_have() {
+        let limits = json!({"timeoutMs": 3_600_000, "queueWaitMs": 600_000});
+        let made = made(json!({}), limits, Transport::Plain);
+        let told = made[0].object.data["spec"]["rules"][0]["timeouts"]["request"].clone();
+        assert_eq!(told, "4201s");
+    }
+
+    #[test]
     fn gateways_are_told_whom_to_trust_before_they_are_sent_there() {
-        let generated = made(json!({}), Transport::Generated);
+        let generated = made(json!({}), json!({}), Transport::Generated);
         assert_eq!(
             kinds(&generated),
             ["ConfigMap", "BackendTLSPolicy", "HTTPRoute"]
@@ -187,7 +196,7 @@ mod tests {
         );
         let tls =
             json!({"mode": "Secret", "secretRef": {"name": "own"}, "hostname": "m.example.com"});
-        let brought = made(tls, Transport::Secret("own"));
+        let brought = made(tls, json!({}), Transport::Secret("own"));
         assert_eq!(kinds(&brought), ["BackendTLSPolicy", "HTTPRoute"]);
         let validation = &brought[0].object.data["spec"]["validation"];
         assert_eq!(validation["hostname"], "m.example.com");
