@@ -6,6 +6,7 @@ use atelier_testkit::manifest::{role, workspace};
 use atelier_testkit::wait::check;
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
+use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 
 use serde_json::json;
@@ -82,7 +83,19 @@ async fn play(stage: &Stage<'_>) -> anyhow::Result<()> {
             user.delete::<Workspace>("team").await?;
             user.ready::<RoleAssignment>("lead", "False", "WorkspaceMissing")
                 .await?;
-            user.gone::<RoleBinding>("lead-role").await
+            user.gone::<RoleBinding>("lead-role").await?;
+            // The garbage collector's to remove, which takes its time where kinds were defined a moment ago.
+            for binding in [
+                "atelier-workspace-manager",
+                "atelier-regional",
+                "team-identity",
+            ] {
+                user.gone::<RoleBinding>(binding).await?;
+            }
+            for account in ["team", "team-run"] {
+                user.gone::<ServiceAccount>(account).await?;
+            }
+            Ok(())
         })
         .await?;
     stage.settled("closed").await?;
