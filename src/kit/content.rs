@@ -95,7 +95,7 @@ fn normal_form(kind: ChildKind, object: &Value) -> Value {
 
 /// Whether the replicas of a Deployment are the autoscaler's, by its annotation. That is ours, so whoever takes it away
 /// makes the Deployment another.
-pub fn is_autoscaled(object: &Value) -> bool {
+fn is_autoscaled(object: &Value) -> bool {
     let annotations = object.pointer("/metadata/annotations");
     annotations.is_some_and(|all| all.get(labels::AUTOSCALED).is_some())
 }
@@ -172,7 +172,7 @@ fn remove(object: &mut Map<String, Value>, field: &str, keys: &[&str]) {
 }
 
 /// `null` and absent mean the same to the API server.
-fn without_nulls(value: Value) -> Value {
+pub fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(map) => {
             let kept = map.into_iter().filter(|(_, v)| !v.is_null());

@@ -60,8 +60,13 @@ pub fn origin(parent: &Parent, transport: Transport, hostname: Option<&str>) -> 
     let scheme = public(transport).name;
     match hostname {
         Some(hostname) => format!("{scheme}://{hostname}"),
-        None => format!("{scheme}://{}.{}.svc", parent.name, parent.namespace),
+        None => format!("{scheme}://{}", host(parent)),
     }
+}
+
+/// A service's name in the cluster.
+pub fn host(parent: &Parent) -> String {
+    format!("{}.{}.svc", parent.name, parent.namespace)
 }
 
 /// Port on which the gateway takes requests.

@@ -56,12 +56,11 @@ const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 /// Makes what a service consists of, and says in its status how it is.
 pub async fn reconcile(service: Arc<WebService>, ctx: Arc<Ctx>) -> Result<Action, Error> {
     let service = service.as_ref();
+    let namespace = service.namespace().unwrap_or_default();
     if service.meta().deletion_timestamp.is_some() {
-        let namespace = service.namespace().unwrap_or_default();
         ctx.scaler.forget(&namespace, &service.name_any());
         return Ok(Action::await_change());
     }
-    let namespace = service.namespace().unwrap_or_default();
     let transport = transport(&service.spec.tls, ctx.issuer.is_some());
     let (progress, next) = match admit(&ctx, &namespace, service.uid().as_deref(), MANAGER).await? {
         Admission::Hold => return Ok(Action::await_change()),

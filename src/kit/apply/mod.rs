@@ -7,14 +7,14 @@ mod decide;
 
 use std::sync::Mutex;
 
+use atelier_api::labels;
 use jiff::Timestamp;
 use kube::api::{DeleteParams, DynamicObject, PostParams, Preconditions};
 use kube::core::Status;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt as _};
 
 use super::child::{ChildKey, ChildKind, Desired};
 use super::children::{Children, Seen, View, owner_generation};
-use super::content;
 use super::contest::{Contests, Verdict};
 use super::error::{Error, status_code};
 use crate::leader::Claim;
@@ -209,7 +209,7 @@ impl Applier<'_> {
         object.metadata.uid = Some(seen.uid.clone());
         object.metadata.resource_version = Some(seen.version.to_string());
         if let View::Deployment(view) = &seen.view
-            && content::is_autoscaled(&serde_json::to_value(&object)?)
+            && object.annotations().contains_key(labels::AUTOSCALED)
         {
             object.data["spec"]["replicas"] = view.wanted.into();
         }

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use crate::kit::Error;
 use crate::kit::child::{ChildKey, ChildKind, Desired, GATEWAY_API};
+use crate::kit::content::without_nulls;
 use crate::kit::meta::Parent;
-use crate::web_service::build::{gateway_secret_name, public_port};
+use crate::web_service::build::{gateway_secret_name, host, public_port};
 use crate::web_service::transport::Transport;
 
 /// How much longer a Gateway waits than the service itself, so that it is the service that says so: milliseconds.
@@ -42,17 +43,20 @@ pub fn all(
     let trust = match transport {
         Transport::Plain => vec![],
         Transport::Generated => {
-            let own = format!("{}.{}.svc", parent.name, parent.namespace);
             let bundle = bundle.ok_or_else(|| Error::Stale("authorities".into()))?;
             let named =
                 json!([{"group": "", "kind": "ConfigMap", "name": bundle_name(&parent.name)}]);
-            let known = json!({"hostname": own, "caCertificateRefs": named});
+            let known = json!({"hostname": host(parent), "caCertificateRefs": named});
             vec![authorities(parent, bundle)?, policy(parent, known)?]
         }
         // Of whose authority it is nobody says: it has to be one that everybody knows.
         Transport::Secret(_) => {
-            let own = format!("{}.{}.svc", parent.name, parent.namespace);
-            let hostname = service.spec.tls.hostname.clone().unwrap_or(own);
+            let hostname = service
+                .spec
+                .tls
+                .hostname
+                .clone()
+                .unwrap_or_else(|| host(parent));
             let known = json!({"hostname": hostname, "wellKnownCACertificates": "System"});
             vec![policy(parent, known)?]
         }
@@ -114,21 +118,6 @@ fn object(kind: ChildKind, metadata: ObjectMeta, spec: Value) -> Result<Desired,
     let object = json!({"apiVersion": format!("{group}/{version}"), "kind": kind.as_str(), "metadata": metadata,
         "spec": without_nulls(spec)});
     Desired::new(kind, &object)
-}
-
-/// A field that is not there is not sent as one that is nothing.
-fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let kept = map.into_iter().filter(|(_, value)| !value.is_null());
-            Value::Object(
-                kept.map(|(name, value)| (name, without_nulls(value)))
-                    .collect(),
-            )
-        }
-        Value::Array(all) => Value::Array(all.into_iter().map(without_nulls).collect()),
-        other => other,
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! Gateways ask for a key all the time.
 
 use atelier_api::conditions::reasons;
-use atelier_api::gateway_policy::{GatewayPolicy, KeySlots, POLICY_KEY};
+use atelier_api::gateway_policy::{GatewayPolicy, KeySlots};
 use atelier_api::{WebService, Workspace};
 use atelier_testkit::manifest::{service, workspace};
 use atelier_testkit::wait::check;
@@ -12,6 +12,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 
+use super::tokens::policy;
 use crate::user::User;
 use crate::{Scenario, Stage};
 
@@ -30,10 +31,7 @@ impl Scenario for OwnKeys {
 
 /// The digests that gateways go by. Fails where they ask for no key.
 async fn digests(user: &User) -> Result<KeySlots, String> {
-    let secret = user.api::<Secret>().get("svc-gateway").await;
-    let data = secret.map_err(|e| e.to_string())?.data.unwrap_or_default();
-    let document = data.get(POLICY_KEY).ok_or("no policy")?;
-    match GatewayPolicy::from_json(&document.0).map_err(|e| e.to_string())? {
+    match policy(user).await? {
         GatewayPolicy::Key { keys } => Ok(keys),
         other => Err(format!("{:?}", other.mode())),
     }

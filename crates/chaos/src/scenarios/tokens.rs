@@ -27,7 +27,7 @@ impl Scenario for Tokens {
 }
 
 /// What gateways go by.
-async fn policy(user: &User) -> Result<GatewayPolicy, String> {
+pub(super) async fn policy(user: &User) -> Result<GatewayPolicy, String> {
     let secret = user.api::<Secret>().get("svc-gateway").await;
     let data = secret.map_err(|e| e.to_string())?.data.unwrap_or_default();
     let document = data.get(POLICY_KEY).ok_or("no policy")?;
