@@ -7,6 +7,7 @@
 pub mod actions;
 pub mod admin;
 pub mod admission;
+pub mod archive;
 pub mod args;
 pub mod cleanup;
 pub mod compute_target;

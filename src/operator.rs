@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::admin::{self, Admin};
+use crate::archive::{self, Archive};
 use crate::args::OperatorArgs;
 use crate::compute_target::{self, Board};
 use crate::ctx::{Ctx, Settings, Stores};
@@ -82,7 +83,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     let (namespaces, namespaces_filled, namespace_stream) =
         primary::watch::<PartialObjectMeta<Namespace>>(client.clone(), tell.clone(), |_| None);
     let (workspaces, workspaces_filled, workspace_stream) =
-        primary::watch::<Workspace>(client.clone(), tell.clone(), |_| None);
+        primary::watch::<Workspace>(client.clone(), tell.clone(), workspace::storage::told);
     let (role_assignments, role_assignments_filled, assignment_stream) =
         primary::watch::<RoleAssignment>(client.clone(), tell.clone(), |_| None);
     let (compute_targets, compute_targets_filled, target_stream) =
@@ -351,11 +352,20 @@ fn serve(
             "watch of the certificate"
         }
     });
+    let archive = Arc::new(Archive::new(ctx.clone()));
+    vital.spawn({
+        let (archive, until) = (archive.clone(), stop.clone());
+        async move {
+            archive::sweep(archive, until).await;
+            "old parts of the archive"
+        }
+    });
     // Nobody else would know by what to trust it.
     let has_authority = serving.issuer().is_some();
     if let Some(address) = args.serving.intake_listen.filter(|_| has_authority) {
         let (client, children) = (ctx.client.clone(), ctx.children.clone());
-        let intake = Intake::new(client, children, ctx.scaler.clone(), ctx.metrics.clone());
+        let (scaler, metrics) = (ctx.scaler.clone(), ctx.metrics.clone());
+        let intake = Intake::new(client, children, scaler, archive.clone(), metrics);
         let (certificate, until) = (serving.certificate().clone(), stop.clone());
         vital.spawn(async move {
             let served = intake::serve(Arc::new(intake), certificate, address, until);
@@ -389,7 +399,7 @@ fn serve(
     }
     let (server, client, until) = (serving.clone(), ctx.client.clone(), stop.clone());
     Ok(tokio::spawn(async move {
-        server.serve(client, address, until).await
+        server.serve(client, archive, address, until).await
     }))
 }
 

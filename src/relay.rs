@@ -32,7 +32,7 @@ pub async fn run(
 }
 
 /// What others go by: identity, spec, deletion and, for namespaces, labels. A new status is no news to them, except
-/// that a run's tells its compute target and workspace that it has ended.
+/// that a run's tells its compute target and workspace that it has ended, and a workspace's whether its storage works.
 fn is_news(last: &mut HashMap<(&'static str, String, String), Change>, change: &Change) -> bool {
     let id = (change.kind, change.namespace.clone(), change.name.clone());
     let before = if change.gone {
@@ -78,7 +78,7 @@ async fn relay(ctx: &Ctx, change: &Change) {
             });
         }
         "Run" => {
-            if let Some(target) = &change.refers_to {
+            if let Some(target) = &change.also {
                 ctx.triggers.fire("ComputeTarget", namespace, target);
             }
             workspaces_in(ctx, namespace);
@@ -130,7 +130,7 @@ mod tests {
             deleting: false,
             gone: false,
             labels: Default::default(),
-            refers_to: None,
+            also: None,
         }
     }
 

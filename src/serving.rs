@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::actions::score::Gateways;
+use crate::archive::Archive;
 use crate::args::{Certificates, ServingArgs};
 use crate::kit::certificate;
 use crate::kit::children::{Children, Seen};
@@ -104,6 +105,7 @@ impl Serving {
     pub async fn serve(
         &self,
         client: Client,
+        archive: Arc<Archive>,
         address: SocketAddr,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
@@ -115,6 +117,7 @@ impl Serving {
         let deps = ours::Deps {
             client: client.clone(),
             gateways: gateways.transpose()?,
+            archive,
             clock: Timestamp::now,
         };
         let server = Server {

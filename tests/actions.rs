@@ -5,6 +5,8 @@
 
 #[path = "actions/answers.rs"]
 mod answers;
+#[path = "actions/archive.rs"]
+mod archive;
 #[path = "actions/autoscale.rs"]
 mod autoscale;
 #[path = "actions/credentials.rs"]

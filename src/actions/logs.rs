@@ -1,5 +1,7 @@
 //! `webservices/log` and `runs/log`: what the kubelets keep, as it comes.
 
+use std::time::Duration;
+
 use atelier_api::{Run, WebService, labels};
 use atelier_apiserver::{Body, BoxError, Call, Reason, Refusal, empty};
 use bytes::Bytes;
@@ -10,21 +12,32 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, LogParams};
 use kube::{Api, ResourceExt};
 
 use super::Deps;
 use super::object::get;
+use crate::archive::Span;
 use crate::run::outcome::MAIN;
 use crate::web_service::{GATEWAY, MODEL};
+use crate::workspace::storage::Trouble;
 
 /// How many pods are followed at a time: each is a connection to the API server.
 const MOST_PODS: usize = 16;
 
-/// The output of a service's pods, by default of their models; with more than one pod each line says which.
+/// How far back the archive is read where nothing is said, and at most.
+const DAY: i64 = 24 * 3600;
+const MOST_DAYS: i64 = 366;
+
+/// The output of a service's pods, by default of their models; with more than one pod each line says which. Or, if
+/// asked for, what the archive has of its requests.
 pub async fn service(deps: Deps, call: Call, _: Request<Body>) -> Result<Response<Body>, Refusal> {
     let service: WebService = get(&deps.client, &call).await?;
+    if flag(&call, "archive")? {
+        return archived(&deps, &call, &service).await;
+    }
     let container = match call.query_value("container").as_deref() {
         None | Some("") | Some("model") => MODEL,
         Some("gateway") => GATEWAY,
@@ -112,14 +125,62 @@ fn nothing(message: &str) -> Refusal {
     Refusal::new(Reason::NotFound, message)
 }
 
-/// What was asked for, as kubectl writes it.
-fn params(call: &Call, container: &str) -> Result<LogParams, Refusal> {
-    let flag = |name: &str| match call.query_value(name).as_deref() {
+/// What the archive has, as it lies there: gzip.
+async fn archived(
+    deps: &Deps,
+    call: &Call,
+    service: &WebService,
+) -> Result<Response<Body>, Refusal> {
+    let span = span(call, (deps.clock)())?;
+    let parts = deps.archive.read(service, span).await;
+    let parts = parts.map_err(|trouble| {
+        let message = format!("the archive cannot be read: {trouble}");
+        match trouble {
+            Trouble::Problem(_) => Refusal::conflict(message),
+            Trouble::Untried(_) => Refusal::unavailable(message, Duration::from_secs(1)),
+        }
+    })?;
+    let frames = parts.map_ok(Frame::data).map_err(BoxError::from);
+    let mut response = Response::new(empty());
+    *response.body_mut() = StreamBody::new(frames).boxed_unsync();
+    let gzip = HeaderValue::from_static("application/gzip");
+    response.headers_mut().insert(CONTENT_TYPE, gzip);
+    Ok(response)
+}
+
+/// From when to when, as a log's `sinceTime` and `sinceSeconds`, and `untilTime`.
+fn span(call: &Call, now: Timestamp) -> Result<Span, Refusal> {
+    let time = |name: &str| match call.query_value(name).filter(|text| !text.is_empty()) {
+        None => Ok(None),
+        Some(text) => text.parse::<Timestamp>().map(Some).map_err(|_| {
+            Refusal::bad_request(format!("{name} is a time, as 2026-01-04T04:00:00Z"))
+        }),
+    };
+    let back = number(call, "sinceSeconds")?.unwrap_or(DAY);
+    let until = time("untilTime")?.unwrap_or(now).min(now);
+    let since = match time("sinceTime")? {
+        Some(since) => since,
+        None => now - SignedDuration::from_secs(back.min(MOST_DAYS * DAY)),
+    };
+    if until.duration_since(since) > SignedDuration::from_secs(MOST_DAYS * DAY) {
+        let message = format!(
+            "{MOST_DAYS} days are read at most at a time; ask for fewer, by sinceTime and untilTime"
+        );
+        return Err(Refusal::bad_request(message));
+    }
+    Ok(Span { since, until })
+}
+
+fn flag(call: &Call, name: &str) -> Result<bool, Refusal> {
+    match call.query_value(name).as_deref() {
         None | Some("" | "false" | "0") => Ok(false),
         Some("true" | "1") => Ok(true),
         Some(_) => Err(Refusal::bad_request(format!("{name} is true or false"))),
-    };
-    let number = |name: &str| match call.query_value(name).filter(|text| !text.is_empty()) {
+    }
+}
+
+fn number(call: &Call, name: &str) -> Result<Option<i64>, Refusal> {
+    match call.query_value(name).filter(|text| !text.is_empty()) {
         None => Ok(None),
         Some(text) => match text.parse::<i64>() {
             Ok(number) if number >= 0 => Ok(Some(number)),
@@ -127,14 +188,18 @@ fn params(call: &Call, container: &str) -> Result<LogParams, Refusal> {
                 "{name} is a whole number from 0"
             ))),
         },
-    };
+    }
+}
+
+/// What was asked for, as kubectl writes it.
+fn params(call: &Call, container: &str) -> Result<LogParams, Refusal> {
     Ok(LogParams {
         container: Some(container.to_owned()),
-        follow: flag("follow")?,
-        previous: flag("previous")?,
-        timestamps: flag("timestamps")?,
-        tail_lines: number("tailLines")?,
-        since_seconds: number("sinceSeconds")?.filter(|seconds| *seconds > 0),
+        follow: flag(call, "follow")?,
+        previous: flag(call, "previous")?,
+        timestamps: flag(call, "timestamps")?,
+        tail_lines: number(call, "tailLines")?,
+        since_seconds: number(call, "sinceSeconds")?.filter(|seconds| *seconds > 0),
         ..LogParams::default()
     })
 }

@@ -10,10 +10,14 @@ mod runs;
 pub mod score;
 mod token;
 
+use std::sync::Arc;
+
 use atelier_apiserver::{Action, ActionInfo, Actions, Column, Table};
 use jiff::Timestamp;
 use kube::Client;
 use serde_json::json;
+
+use crate::archive::Archive;
 
 /// What the actions work with.
 #[derive(Clone)]
@@ -22,6 +26,8 @@ pub struct Deps {
     pub client: Client,
     /// The way to gateways, if they have a listener for the operator.
     pub gateways: Option<score::Gateways>,
+    /// What was asked of services in the past.
+    pub archive: Arc<Archive>,
     /// The time.
     pub clock: fn() -> Timestamp,
 }

@@ -10,13 +10,17 @@ mod serve;
 mod token;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use atelier_api::archive::{PART_LONGEST, Part, RECORDS_PATH};
 use atelier_api::report::{LOAD_LONGEST, LOAD_PATH, Load};
+use bytes::Bytes;
 use http::StatusCode;
 use jiff::Timestamp;
 use kube::Client;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
+use crate::archive::{Archive, Turn};
 use crate::kit::child::{ChildKey, ChildKind};
 use crate::kit::children::Children;
 use crate::kit::metrics::Metrics;
@@ -25,6 +29,9 @@ use crate::web_service::scale::Scaler;
 use review::{Reviews, Verdict};
 pub use serve::serve;
 pub use token::{Claim, claim};
+
+/// How long storing a part may take: gateways wait for a little longer.
+const STORE: Duration = Duration::from_secs(25);
 
 /// A pod that reports, as far as it was proved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +47,7 @@ pub struct Reporter {
 }
 
 /// Why a report is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// There is no such path.
     NotFound,
@@ -58,11 +65,15 @@ pub enum Refused {
     TooOften,
     /// The API server does not answer.
     Unavailable,
+    /// Too many send at the moment.
+    Busy,
+    /// It could not be stored, for this reason.
+    NotStored(String),
 }
 
 impl Refused {
     /// What the gateway is told.
-    pub fn status(self) -> StatusCode {
+    pub fn status(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -71,12 +82,29 @@ impl Refused {
             Self::Token => StatusCode::UNAUTHORIZED,
             Self::Unwanted => StatusCode::FORBIDDEN,
             Self::TooOften => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::Busy | Self::NotStored(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// When the gateway is to come again, where that is worth saying.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Busy => Some(Duration::from_secs(1)),
+            Self::NotStored(_) => Some(Duration::from_secs(5)),
+            _ => None,
+        }
+    }
+
+    /// What it is told besides.
+    pub fn sentence(self) -> String {
+        match self {
+            Self::NotStored(why) => why,
+            _ => String::new(),
         }
     }
 
     /// The label it has in metrics.
-    pub fn label(self) -> &'static str {
+    pub fn label(&self) -> &'static str {
         match self {
             Self::NotFound | Self::Method => "NotFound",
             Self::TooLong | Self::Malformed => "Malformed",
@@ -84,6 +112,8 @@ impl Refused {
             Self::Unwanted => "Unwanted",
             Self::TooOften => "TooOften",
             Self::Unavailable => "Unavailable",
+            Self::Busy => "Busy",
+            Self::NotStored(_) => "NotStored",
         }
     }
 }
@@ -93,18 +123,24 @@ impl Refused {
 pub enum Kind {
     /// How much there is to do.
     Load,
+    /// Records for the archive.
+    Records(Part),
 }
 
 impl Kind {
     /// What a path stands for.
     pub fn of(path: &str) -> Option<Self> {
-        (path == LOAD_PATH).then_some(Self::Load)
+        match path.strip_prefix(RECORDS_PATH) {
+            Some(part) => part.parse().ok().map(Self::Records),
+            None => (path == LOAD_PATH).then_some(Self::Load),
+        }
     }
 
     /// The longest body, in bytes.
     pub fn longest(self) -> usize {
         match self {
             Self::Load => LOAD_LONGEST,
+            Self::Records(_) => PART_LONGEST,
         }
     }
 }
@@ -113,6 +149,7 @@ impl Kind {
 pub struct Intake {
     children: Arc<Children>,
     scaler: Arc<Scaler>,
+    archive: Arc<Archive>,
     reviews: Reviews,
     metrics: Metrics,
 }
@@ -123,11 +160,13 @@ impl Intake {
         client: Client,
         children: Arc<Children>,
         scaler: Arc<Scaler>,
+        archive: Arc<Archive>,
         metrics: Metrics,
     ) -> Self {
         Self {
             children,
             scaler,
+            archive,
             reviews: Reviews::new(client, metrics.clone()),
             metrics,
         }
@@ -139,6 +178,7 @@ impl Intake {
         let reporter = self.known(&claim).ok_or(Refused::Unwanted)?;
         let wanted = match kind {
             Kind::Load => self.scaler.wants(&reporter.namespace, &reporter.service),
+            Kind::Records(_) => self.archive.wants(&reporter.namespace, &reporter.service),
         };
         if !wanted {
             return Err(Refused::Unwanted);
@@ -169,13 +209,30 @@ impl Intake {
         })
     }
 
+    /// A turn to send something long, which is in memory while it is taken. Nothing where the body is short.
+    fn turn(&self, kind: Kind, reporter: &Reporter) -> Result<Option<Turn>, Refused> {
+        match kind {
+            Kind::Load => Ok(None),
+            Kind::Records(_) => {
+                let turn = self.archive.turn(&reporter.namespace);
+                turn.map(Some).ok_or(Refused::Busy)
+            }
+        }
+    }
+
     /// Takes a report.
-    fn take(&self, kind: Kind, reporter: &Reporter, body: &[u8]) -> Result<(), Refused> {
+    async fn take(&self, kind: Kind, reporter: &Reporter, body: Bytes) -> Result<(), Refused> {
         match kind {
             Kind::Load => {
-                let load: Load = serde_json::from_slice(body).map_err(|_| Refused::Malformed)?;
+                let load: Load = serde_json::from_slice(&body).map_err(|_| Refused::Malformed)?;
                 self.scaler.report(reporter, load, Instant::now());
                 Ok(())
+            }
+            Kind::Records(part) => {
+                let put = timeout(STORE, self.archive.put(reporter, &part, body)).await;
+                let put = put.map_err(|_| "it is not stored in time".to_owned());
+                let put = put.and_then(|put| put.map_err(|trouble| trouble.to_string()));
+                put.map_err(Refused::NotStored)
             }
         }
     }

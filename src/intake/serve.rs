@@ -124,15 +124,20 @@ impl Connection {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let answered = self.report(request).await;
         let metrics = &self.intake.metrics;
-        metrics.reported(answered.map_or_else(Refused::label, |()| "taken"));
+        metrics.reported(answered.as_ref().map_or_else(Refused::label, |()| "taken"));
         let mut response = Response::new(Full::default());
         match answered {
             Ok(()) => *response.status_mut() = StatusCode::NO_CONTENT,
             Err(refused) => {
                 *response.status_mut() = refused.status();
+                let headers = response.headers_mut();
+                if let Some(wait) = refused.retry_after() {
+                    headers.insert(header::RETRY_AFTER, wait.as_secs().into());
+                }
                 // The rest of what was sent is not read.
                 let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(header::CONNECTION, close);
+                headers.insert(header::CONNECTION, close);
+                *response.body_mut() = Full::from(refused.sentence());
             }
         }
         response
@@ -146,11 +151,12 @@ impl Connection {
         let token = bearer(request.headers()).ok_or(Refused::Token)?;
         let reporter = self.intake.recognise(kind, token).await?;
         self.is_of(&reporter.uid)?;
+        let _turn = self.intake.turn(kind, &reporter)?;
         let body = Limited::new(request.into_body(), kind.longest());
         let body = timeout(BODY, body.collect()).await;
         let body = body.map_err(|_| Refused::Malformed)?;
         let body = body.map_err(|_| Refused::TooLong)?.to_bytes();
-        self.intake.take(kind, &reporter, &body)
+        self.intake.take(kind, &reporter, body).await
     }
 
     /// From now on the connection is this pod's.

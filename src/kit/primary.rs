@@ -34,19 +34,19 @@ pub struct Change {
     pub gone: bool,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// The object it refers to, where its kind refers to one.
-    pub refers_to: Option<String>,
+    /// What else of it others go by, where that is something.
+    pub also: Option<String>,
 }
 
 /// Watches all objects of a kind. Returns the store and the stream that drives the controller. What happened is told,
-/// after the store was brought up to date, on `changes`; `refers_to` names the object that one refers to. The token is
+/// after the store was brought up to date, on `changes`; `also` says what else of one others go by. The token is
 /// cancelled once the store has been filled.
 ///
 /// The store's own `wait_until_ready` belongs to the controller: it wakes one waiter only, the last that asked.
 pub fn watch<K>(
     client: Client,
     changes: UnboundedSender<Change>,
-    refers_to: fn(&K) -> Option<String>,
+    also: fn(&K) -> Option<String>,
 ) -> (
     Store<K>,
     CancellationToken,
@@ -72,7 +72,7 @@ where
     .reflect(writer)
     .inspect_ok(move |event| {
         let told_of = |object: &K, gone| Change {
-            refers_to: refers_to(object),
+            also: also(object),
             ..change(kind, object, gone)
         };
         let news = match event {
@@ -104,7 +104,7 @@ fn change<K: Resource>(kind: &'static str, object: &K, gone: bool) -> Change {
         deleting: meta.deletion_timestamp.is_some(),
         gone,
         labels: meta.labels.clone().unwrap_or_default(),
-        refers_to: None,
+        also: None,
     }
 }
 
@@ -166,7 +166,7 @@ mod tests {
             deleting: false,
             gone: false,
             labels: BTreeMap::new(),
-            refers_to: None,
+            also: None,
         }
     }
 

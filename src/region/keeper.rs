@@ -1,6 +1,7 @@
 //! Keeps the regional identities: looks at the workspaces there are and at our own namespace, and writes what differs.
 
 use std::collections::BTreeSet;
+use std::future::ready;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +34,7 @@ pub async fn run(ctx: Arc<Ctx>, stop: CancellationToken) {
         .backoff(WatchBackoff::default())
         .modify(|account| account.metadata.managed_fields = None)
         .reflect(writer)
-        .filter_map(async |event| event.map_err(report).ok());
+        .filter_map(|event| ready(event.map_err(report).ok()));
     let mut changes = pin!(changes);
     let mut filled = false;
     loop {

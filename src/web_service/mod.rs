@@ -28,6 +28,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource as _, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
 
+use crate::archive;
 use crate::ctx::Ctx;
 use crate::kit::child::{ChildKey, ChildKind};
 use crate::kit::children::View as ChildView;
@@ -144,8 +145,10 @@ async fn make(
     }
     let mut known = Known::default();
     let mut next = None;
-    let telling = telemetry::look(service, &parent, ctx).await?;
-    let telling = telling.reporting(wanted(service, ctx))?;
+    let wanted = wanted(service, workspace, ctx);
+    let archived = wanted.records_after_seconds.is_some();
+    let telling = telemetry::look(service, &parent, archived, ctx).await?;
+    let telling = telling.reporting(wanted)?;
     match know(service, &parent, &telling, ctx).await {
         Ok((found, policy, after)) => {
             tell(&parent, &policy, found.keys.as_ref(), &telling, ctx)
@@ -167,6 +170,7 @@ async fn make(
     known.tls = tls;
     known.location = Some(workspace.spec.location.clone());
     known.telemetry = telling.standing;
+    known.archive = telemetry::archiving(service, workspace, ctx.settings.intake.is_some());
     next = next.into_iter().chain(after).min();
     let scaling = scale::act::plan(service, &parent, ctx);
     let replicas = match &scaling {
@@ -196,9 +200,12 @@ async fn make(
 }
 
 /// What the gateways are to report.
-fn wanted(service: &WebService, ctx: &Ctx) -> Wanted {
+fn wanted(service: &WebService, workspace: &Workspace, ctx: &Ctx) -> Wanted {
+    let heard = ctx.settings.intake.is_some();
+    let archived = archive::wanted(service, workspace.spec.storage.type_);
     Wanted {
-        load: service.spec.autoscale.is_some() && ctx.settings.intake.is_some(),
+        load: service.spec.autoscale.is_some() && heard,
+        records_after_seconds: archived.filter(|_| heard),
     }
 }
 

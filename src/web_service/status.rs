@@ -65,6 +65,8 @@ pub struct Known {
     pub scaling: Option<Scaling>,
     /// Where records are exported. Nothing where that is not asked for.
     pub telemetry: Option<telemetry::Standing>,
+    /// How far its archive is.
+    pub archive: Option<telemetry::Archiving>,
 }
 
 /// What there is of a service.

@@ -7,18 +7,19 @@
 
 use std::collections::BTreeMap;
 
-use atelier_api::WebService;
-use atelier_api::conditions::reasons;
+use atelier_api::conditions::{STORAGE_READY, reasons};
 use atelier_api::gateway_telemetry::{
     Endpoint, GatewayTelemetry, HEADERS_KEY, OtlpTarget, TELEMETRY_KEY, TelemetryHeaders,
 };
 use atelier_api::report::{WANTED_KEY, Wanted};
 use atelier_api::v1alpha1::{Otlp, OtlpCompression, Telemetry};
+use atelier_api::{WebService, Workspace};
 use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
+use kube::{Api, ResourceExt as _};
 use sha2::{Digest as _, Sha256};
 
 use super::keystore::plain;
+use crate::archive;
 use crate::ctx::Ctx;
 use crate::kit::Error;
 use crate::kit::brought::Brought;
@@ -46,6 +47,58 @@ impl Standing {
             message,
         }
     }
+}
+
+/// How far an archive is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archiving {
+    /// Whether records can get there, as far as is known.
+    pub works: Option<bool>,
+    /// Why it is as it is, for the condition.
+    pub reason: String,
+    /// The same as a sentence.
+    pub message: String,
+}
+
+/// How far the archive of a service is, if it is to have one. `heard` says whether gateways can tell the operator
+/// anything here. Pure.
+pub fn archiving(service: &WebService, workspace: &Workspace, heard: bool) -> Option<Archiving> {
+    let after = archive::wanted(service, workspace.spec.storage.type_)?;
+    let name = workspace.name_any();
+    if !heard {
+        return Some(Archiving {
+            works: Some(false),
+            reason: reasons::NO_AUTHORITY.into(),
+            message: "records reach the archive through the operator, which nobody here signs a certificate for: an administrator sets the chart's value actions.enabled".into(),
+        });
+    }
+    let storage = workspace.status.as_ref().and_then(|status| {
+        let mut conditions = status.conditions.iter();
+        conditions.find(|condition| condition.type_ == STORAGE_READY)
+    });
+    Some(match storage {
+        Some(ready) if ready.status == "True" => Archiving {
+            works: Some(true),
+            reason: reasons::ARCHIVING.into(),
+            message: format!(
+                "records are in the storage of Workspace {name} after {after} s at the latest, below requests/{}; how many, and how many were lost, stands in the gateways' metrics atelier_gateway_telemetry_*",
+                service.name_any()
+            ),
+        },
+        Some(not) => Archiving {
+            works: Some(false),
+            reason: not.reason.clone(),
+            message: format!(
+                "the storage of Workspace {name} does not take records: {}",
+                not.message
+            ),
+        },
+        None => Archiving {
+            works: None,
+            reason: reasons::STORAGE_STARTING.into(),
+            message: format!("the storage of Workspace {name} has not been tried yet"),
+        },
+    })
 }
 
 /// What gateways are to be told.
@@ -105,17 +158,23 @@ impl Telling {
     }
 }
 
-/// What a service's gateways are to be told. Follows the Secret that its spec names, and lets go of others.
-pub async fn look(service: &WebService, parent: &Parent, ctx: &Ctx) -> Result<Telling, Error> {
+/// What a service's gateways are to be told, beside that its records are `archived`, if they are. Follows the Secret that
+/// its spec names, and lets go of others.
+pub async fn look(
+    service: &WebService,
+    parent: &Parent,
+    archived: bool,
+    ctx: &Ctx,
+) -> Result<Telling, Error> {
     let telemetry = &service.spec.telemetry;
     let otlp = telemetry.otlp.as_ref().filter(|_| telemetry.enabled);
     let Some(name) = otlp.and_then(|otlp| Some(&otlp.headers_secret_ref.as_ref()?.name)) else {
         ctx.credentials.let_go(&parent.namespace, &parent.name);
-        return plan(telemetry, None);
+        return plan(telemetry, archived, None);
     };
     // Gateways go on by what they were told, and a change of who may call does not wait for the watch.
     let brought = ctx.credentials.know(&parent.namespace, &parent.name, name);
-    plan(telemetry, Some((name, brought.await?)))
+    plan(telemetry, archived, Some((name, brought.await?)))
 }
 
 async fn live(namespace: &str, name: &str, ctx: &Ctx) -> Result<Option<Secret>, Error> {
@@ -141,6 +200,7 @@ fn written(secret: &Secret) -> Result<String, String> {
 /// Decides. `headers` is the Secret that is named, and what is known of it. Pure.
 fn plan(
     telemetry: &Telemetry,
+    archived: bool,
     headers: Option<(&String, Brought<Credential>)>,
 ) -> Result<Telling, Error> {
     if !telemetry.enabled {
@@ -151,7 +211,10 @@ fn plan(
         ..Telling::default()
     };
     let Some(otlp) = &telemetry.otlp else {
-        let message = "spec.telemetry.enabled asks for an export, and nothing says where to: name a collector in spec.telemetry.otlp";
+        if archived {
+            return Ok(Telling::default());
+        }
+        let message = "spec.telemetry.enabled sends records on, and nothing says where to: name a collector in spec.telemetry.otlp, or give the Workspace a storage for the archive";
         return Ok(not(reasons::NOTHING_TO_EXPORT_TO, message.into()));
     };
     let target = match target(otlp) {
@@ -223,6 +286,7 @@ mod tests {
                 ca_bundle: None,
                 headers_secret_ref: Some(SecretRef { name: "s".into() }),
             }),
+            archive: None,
         }
     }
 
@@ -231,7 +295,8 @@ mod tests {
         headers: Option<Brought<Credential>>,
     ) -> (Telling, &'static str) {
         let name = "s".to_owned();
-        let telling = plan(telemetry, headers.map(|headers| (&name, headers))).expect("writable");
+        let headers = headers.map(|headers| (&name, headers));
+        let telling = plan(telemetry, false, headers).expect("writable");
         let reason = telling
             .standing
             .as_ref()
@@ -276,9 +341,12 @@ mod tests {
         assert_eq!(told(&bundle, Some(there)).1, reasons::ENDPOINT_REFUSED);
         let nowhere = Telemetry {
             enabled: true,
-            otlp: None,
+            ..Telemetry::default()
         };
         assert_eq!(told(&nowhere, None).1, reasons::NOTHING_TO_EXPORT_TO);
+        // To be archived is enough.
+        let archived = plan(&nowhere, true, None).expect("writable");
+        assert!(archived.standing.is_none());
         let off = Telemetry {
             enabled: false,
             ..good

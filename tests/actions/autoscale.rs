@@ -2,7 +2,8 @@
 //! not the pod that they speak for.
 
 use std::collections::BTreeSet;
-use std::process::Command;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use atelier_api::WebService;
@@ -290,7 +291,7 @@ async fn autoscale_is_turned_off_and_on_and_the_replicas_stay() {
 }
 
 /// A token of a pod's ServiceAccount, bound to the pod, for somebody.
-async fn token(
+pub async fn token(
     namespace: &TestNamespace,
     account: &str,
     pod: Option<&Pod>,
@@ -318,14 +319,22 @@ async fn token(
 }
 
 /// Posts to the intake of a replica, as whoever has a way to it may.
-fn post(address: &str, path: &str, token: Option<&str>, body: &str) -> String {
+pub fn post(address: &str, path: &str, token: Option<&str>, body: &str) -> String {
     let mut curl = Command::new("curl");
     curl.args(["-sk", "-m", "10", "-o", "/dev/null", "-w", "%{http_code}"]);
     if let Some(token) = token {
         curl.args(["-H", &format!("authorization: Bearer {token}")]);
     }
     let url = format!("https://{address}:8444{path}");
-    let output = curl.args(["--data", body, &url]).output().unwrap();
+    // What nobody reads to its end, and answers, is an answer.
+    curl.args(["--path-as-is", "--data-binary", "@-", &url]);
+    let mut running = curl
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _ = running.stdin.take().unwrap().write_all(body.as_bytes());
+    let output = running.wait_with_output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 

@@ -31,7 +31,7 @@ fn workspace(spec: Value) -> Value {
 }
 
 /// A namespace with a workspace of this spec, and a Contributor.
-async fn with(prefix: &str, spec: Value) -> TestNamespace {
+pub async fn with(prefix: &str, spec: Value) -> TestNamespace {
     let namespace = TestNamespace::open(prefix).await;
     namespace.create::<Workspace>(workspace(spec)).await;
     namespace.ready::<Workspace>("team", QUICK).await;
@@ -43,7 +43,7 @@ async fn with(prefix: &str, spec: Value) -> TestNamespace {
 }
 
 /// Waits until the storage says so, and returns the message.
-async fn storage(namespace: &TestNamespace, status: &str, reason: &str) -> String {
+pub async fn storage(namespace: &TestNamespace, status: &str, reason: &str) -> String {
     namespace
         .condition::<Workspace>("team", STORAGE_READY, status, reason, SLOW)
         .await;

@@ -23,6 +23,9 @@ pub const SCALING_ACTIVE: &str = "ScalingActive";
 /// WebService: its gateways are told where to export records. There while, and only while, the spec asks for it. What
 /// becomes of the records stands in the gateways' metrics.
 pub const TELEMETRY_EXPORTING: &str = "TelemetryExporting";
+/// WebService: its gateways are told to archive records, and the workspace's storage takes them. There while, and only
+/// while, records are to be archived. What becomes of them stands in the gateways' metrics.
+pub const TELEMETRY_ARCHIVING: &str = "TelemetryArchiving";
 /// Workspace: the managed identity has all its grants.
 pub const IDENTITY_ACCESS: &str = "IdentityAccess";
 /// Workspace: objects can be written, read and deleted in its storage, as it was last tried.
@@ -79,6 +82,8 @@ pub mod reasons {
     pub const GRANT_MISSING: &str = "GrantMissing";
     /// WebService: its gateways are told where to export records.
     pub const EXPORTING: &str = "Exporting";
+    /// WebService: its records go to the workspace's storage.
+    pub const ARCHIVING: &str = "Archiving";
     /// WebService: its records are to be exported, and nothing says where to.
     pub const NOTHING_TO_EXPORT_TO: &str = "NothingToExportTo";
     /// WebService: the collector's endpoint, or who signs its certificate, cannot work.

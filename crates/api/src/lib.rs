@@ -4,6 +4,7 @@
 //! the gateway, the command line and the tests can share it without sharing anything else.
 
 pub mod actions;
+pub mod archive;
 pub mod conditions;
 pub mod gateway_policy;
 pub mod gateway_telemetry;

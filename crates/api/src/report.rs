@@ -36,6 +36,9 @@ pub struct Wanted {
     /// Whether a [`Load`] is.
     #[serde(default)]
     pub load: bool,
+    /// Whether records are, for the archive ([`crate::archive`]): after so many seconds at the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records_after_seconds: Option<u32>,
 }
 
 impl Wanted {
@@ -48,7 +51,7 @@ impl Wanted {
     /// Whether anything is to be reported.
     #[must_use]
     pub fn any(self) -> bool {
-        self.load
+        self.load || self.records_after_seconds.is_some()
     }
 }
 

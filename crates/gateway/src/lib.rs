@@ -16,6 +16,7 @@
 //! pure; what acts is `proxy` and `run`.
 
 pub mod admin;
+pub mod archive;
 pub mod args;
 pub mod authn;
 pub mod body;

@@ -65,6 +65,19 @@ pub enum Sink {
     OtlpLogs,
     /// The same, as spans.
     OtlpTraces,
+    /// The workspace's storage.
+    Archive,
+}
+
+impl Sink {
+    /// What it is, in a sentence.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OtlpLogs | Self::OtlpTraces => "the collector",
+            Self::Archive => "the archive",
+        }
+    }
 }
 
 /// Why a record was lost on its way.
@@ -87,7 +100,29 @@ pub enum Lost {
 impl Lost {
     /// What may help.
     #[must_use]
-    pub fn advice(self) -> &'static str {
+    pub fn advice(self, sink: Sink) -> &'static str {
+        match (self, sink) {
+            (Self::Failed, _) => "this is a fault of the gateway: please report it",
+            (_, Sink::Archive) => self.advice_on_archive(),
+            _ => self.advice_on_collector(),
+        }
+    }
+
+    fn advice_on_archive(self) -> &'static str {
+        match self {
+            Self::QueueFull => "see why the operator or the workspace's storage takes so long",
+            Self::TimedOut => {
+                "see that the operator runs, what the condition StorageReady of the Workspace says, and that no network policy is between"
+            }
+            Self::Refused | Self::Rejected => {
+                "see the condition TelemetryArchiving of the WebService; a gateway and an operator of different versions may not understand each other"
+            }
+            Self::Ended => "an archive that answers sooner would have got them",
+            Self::Failed => "",
+        }
+    }
+
+    fn advice_on_collector(self) -> &'static str {
         match self {
             Self::QueueFull => "give the collector more to work with",
             Self::TimedOut => {
@@ -98,7 +133,7 @@ impl Lost {
             }
             Self::Rejected => "the collector's own log says why it does not take them",
             Self::Ended => "a collector that answers sooner would have got them",
-            Self::Failed => "this is a fault of the gateway: please report it",
+            Self::Failed => "",
         }
     }
 }
@@ -254,6 +289,12 @@ impl Metrics {
             self.exported(sink, 0);
             self.dropped(sink, Lost::QueueFull, 0);
         }
+    }
+
+    /// Shows the counts of an archive from its beginning, at zero.
+    pub fn archiving(&self) {
+        self.exported(Sink::Archive, 0);
+        self.dropped(Sink::Archive, Lost::QueueFull, 0);
     }
 
     /// Counts records that a sink has taken.

@@ -16,6 +16,7 @@ use tokio::{
 
 use crate::{
     admin::Admin,
+    archive::Archive,
     args::Args,
     cors::Cors,
     internal::{Internal, InternalError},
@@ -42,6 +43,9 @@ pub const EXIT_EXPOSED: u8 = 86;
 
 /// How long a stalled stdout, or a collector, may hold up the end.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the end may be held up by the last part of the archive.
+const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long dropped connections may take to be gone.
 const KILL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -132,6 +136,7 @@ async fn serve_until_end(args: Args) -> Result<Exit, RunError> {
     let lifecycle = parts.reporter.lifecycle.clone();
     let records = parts.reporter.records.clone();
     let telemetry = Arc::clone(&parts.reporter.telemetry);
+    let archive = Arc::clone(&parts.reporter.archive);
 
     let end = async {
         let exposed = gate.exposed();
@@ -158,9 +163,10 @@ async fn serve_until_end(args: Args) -> Result<Exit, RunError> {
     };
     let end = end.await;
     lifecycle.kill();
-    let (written, ()) = tokio::join!(
+    let (written, (), ()) = tokio::join!(
         timeout(FLUSH_TIMEOUT, records.flush()),
         telemetry.finish(FLUSH_TIMEOUT),
+        archive.finish(ARCHIVE_TIMEOUT),
     );
     if written.is_err() {
         tracing::warn!("stdout is stalled: the last records are lost");
@@ -214,6 +220,7 @@ impl Parts {
         let source = Source::new(&Identity::from(args), args.tls_dir.is_some());
         let reporter = Reporter {
             telemetry: Arc::new(Telemetry::new(source, Arc::clone(&metrics))),
+            archive: Arc::new(Archive::new(Arc::clone(&metrics))),
             metrics: Arc::clone(&metrics),
             records,
             lifecycle: Lifecycle::default(),
@@ -302,6 +309,9 @@ impl Parts {
         let turns = Limits::new(args, Arc::clone(&self.metrics));
         let way = Way::from_args(args, self.certificates.internal.clone());
         if let Some(way) = way.map_err(RunError::Tls)? {
+            let way = Arc::new(way);
+            let archive = &self.reporter.archive;
+            archive.start(Arc::clone(&way), self.policy.wanted());
             tasks.spawn(report::run(way, turns.gauge(), self.policy.wanted()));
         }
         let gateway = Arc::new(Gateway {

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::{
+    archive::Archive,
     ids::RequestIds,
     lifecycle::Lifecycle,
     metrics::{Counted, Metrics},
@@ -36,6 +37,8 @@ pub struct Reporter {
     pub records: Records,
     /// Where records go besides.
     pub telemetry: Arc<Telemetry>,
+    /// Where they are kept.
+    pub archive: Arc<Archive>,
     /// Tells a client that left from one that was sent away.
     pub lifecycle: Lifecycle,
 }
@@ -176,13 +179,19 @@ impl Ticket {
         self.reporter
             .metrics
             .finished(record.status, outcome, duration);
-        match self.reporter.telemetry.live() {
-            None => self.reporter.records.push(&record, None),
-            Some(live) => {
-                let export = |line: &[u8]| live.push(line, self.trace);
-                self.reporter.records.push(&record, Some(&export));
-            }
+        let (live, archive) = (self.reporter.telemetry.live(), &self.reporter.archive);
+        if live.is_none() && !archive.is_on() {
+            return self.reporter.records.push(&record, None);
         }
+        let also = |line: &[u8]| {
+            if let Some(live) = &live {
+                live.push(line, self.trace);
+            }
+            if archive.is_on() {
+                archive.push(line);
+            }
+        };
+        self.reporter.records.push(&record, Some(&also));
     }
 
     fn edit(&mut self, change: impl FnOnce(&mut Account)) {

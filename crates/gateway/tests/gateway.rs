@@ -1,6 +1,8 @@
 //! The real gateway between real clients and real, often misbehaving, models, on the loopback of
 //! a network namespace of its own. Needs the right to make one: root, or `unshare --map-root-user`.
 
+#[path = "gateway/archive.rs"]
+mod archive;
 #[path = "gateway/contract.rs"]
 mod contract;
 #[path = "gateway/cors.rs"]
@@ -15,6 +17,8 @@ mod framing;
 mod harness;
 #[path = "gateway/http.rs"]
 mod http_client;
+#[path = "gateway/intake.rs"]
+mod intake;
 #[path = "gateway/internal.rs"]
 mod internal;
 #[path = "gateway/limits.rs"]

@@ -22,6 +22,19 @@ pub fn seconds_back(text: &str) -> Result<u64, String> {
     Ok(seconds)
 }
 
+/// The same, and whole days as `7d`.
+pub fn far_back(text: &str) -> Result<u64, String> {
+    match text
+        .strip_suffix('d')
+        .and_then(|days| days.parse::<u64>().ok())
+    {
+        Some(0) => Err("must be more than 0".into()),
+        Some(days) => Ok(days.saturating_mul(24 * 3600)),
+        None => seconds_back(text)
+            .map_err(|why| why.replace("30s, 5m or 1h30m", "30s, 5m, 1h30m or 7d")),
+    }
+}
+
 fn positive(text: &str) -> Result<Duration, String> {
     text.parse::<SignedDuration>()
         .ok()
@@ -46,6 +59,15 @@ mod tests {
         }
         for text in ["", "0s", "-5m", "5", "1d", "soon", "5 parsecs"] {
             assert!(seconds_back(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_far_back_is_counted_in_days() {
+        assert_eq!(far_back("7d"), Ok(604_800));
+        assert_eq!(far_back("2h"), Ok(7200));
+        for text in ["0d", "d", "-1d", "1d2h", "1.5d"] {
+            assert!(far_back(text).is_err(), "{text}");
         }
     }
 

@@ -73,6 +73,9 @@ pub enum Failure {
     /// There is nothing, or more than one, of what was not named.
     #[error("error: {0}")]
     Ambiguous(String),
+    /// Parts of the archive are missing from what was printed; each has been complained about.
+    #[error("error: {0} parts of the archive cannot be read")]
+    Incomplete(u64),
     /// The service's refusal has been printed as it came.
     #[error("the service refused")]
     Printed,

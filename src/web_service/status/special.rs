@@ -2,7 +2,8 @@
 
 use atelier_api::WebService;
 use atelier_api::conditions::{
-    EXPOSED, KEYS_ACCEPTED, REGION_MATCHES, SCALING_ACTIVE, TELEMETRY_EXPORTING,
+    EXPOSED, KEYS_ACCEPTED, REGION_MATCHES, SCALING_ACTIVE, TELEMETRY_ARCHIVING,
+    TELEMETRY_EXPORTING,
 };
 
 use super::{Known, Progress};
@@ -23,6 +24,7 @@ pub fn special<'a>(
                 KEYS_ACCEPTED,
                 EXPOSED,
                 TELEMETRY_EXPORTING,
+                TELEMETRY_ARCHIVING,
                 REGION_MATCHES,
             ];
             all.into_iter().fold(conditions, Conditions::keep)
@@ -45,6 +47,10 @@ fn told<'a>(conditions: Conditions<'a>, service: &WebService, known: &Known) -> 
             let exporting = Some(told.exporting);
             conditions.set(TELEMETRY_EXPORTING, exporting, told.reason, &told.message)
         }
+        None => conditions,
+    };
+    let conditions = match &known.archive {
+        Some(told) => conditions.set(TELEMETRY_ARCHIVING, told.works, &told.reason, &told.message),
         None => conditions,
     };
     match crossing(service, known.location.as_deref()) {

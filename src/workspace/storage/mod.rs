@@ -7,6 +7,7 @@
 mod build;
 mod connect;
 mod embedded;
+mod open;
 mod probes;
 mod rings;
 mod stored;
@@ -30,6 +31,7 @@ use crate::kit::Error;
 use crate::kit::meta::Parent;
 pub use build::certificate_secret_name;
 use embedded::Server;
+pub use open::Open;
 pub use probes::Probes;
 
 /// How long a probe may take.
@@ -181,6 +183,16 @@ impl State {
             status: status.storage.clone(),
         })
     }
+}
+
+/// What others go by: whether the storage works, as the status says, and why it does not.
+pub fn told(workspace: &Workspace) -> Option<String> {
+    let conditions = &workspace.status.as_ref()?.conditions;
+    let condition = conditions.iter().find(|c| c.type_ == STORAGE_READY)?;
+    Some(format!(
+        "{} {} {}",
+        condition.status, condition.reason, condition.message
+    ))
 }
 
 /// Whether what is recorded is of the place and the key that the spec names now.

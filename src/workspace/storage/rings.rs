@@ -84,6 +84,21 @@ pub async fn ring(workspace: &Workspace, ctx: &Ctx) -> Result<(KeyRing, Proof), 
     Err(Problem::new(reasons::KEY_UNAVAILABLE, why).into())
 }
 
+/// The ring of a workspace as it is kept. Whoever leads makes it, and wraps it anew.
+pub async fn kept(workspace: &Workspace, ctx: &Ctx) -> Result<KeyRing, Trouble> {
+    let (place, uid) = (place(workspace), workspace.uid().unwrap_or_default());
+    let stored = Stored::read(ctx, &shard(&place)).await?;
+    let of_another = stored.goes_with(&place).is_some_and(|of| of != uid);
+    let Some(kept) = stored.ring(&place).filter(|_| !of_another) else {
+        let why = "the workspace has no keys yet; its condition StorageReady says why".to_owned();
+        return Err(Problem::new(reasons::KEY_UNAVAILABLE, why).into());
+    };
+    let keks = keks(workspace, Some(kept), ctx).await?;
+    let opened = open(Some(kept), &keks, &owner(workspace), true, &SystemEntropy);
+    let opened = opened.map_err(|error| unavailable(&place, error))?;
+    Ok(opened.ring)
+}
+
 fn unavailable(place: &str, error: KeyError) -> Problem {
     let shard = shard(place);
     let why = match error {

@@ -22,7 +22,7 @@ pub use storage::{
     SecretRef, Storage, StorageStatus, StorageType,
 };
 pub use web_service::{
-    Auth, AuthMode, Autoscale, AutoscaleStatus, Class, Expose, KeyGeneration, KeyStatus,
+    Archive, Auth, AuthMode, Autoscale, AutoscaleStatus, Class, Expose, KeyGeneration, KeyStatus,
     KeysStatus, Limits, Otlp, OtlpCompression, ParentRef, Revoked, ServiceState, Telemetry, Tls,
     TlsMode, TlsStatus, TokenKeyStatus, Tokens, WebService, WebServiceSpec, WebServiceStatus,
 };

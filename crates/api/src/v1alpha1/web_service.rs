@@ -22,7 +22,7 @@ pub use autoscale::{Autoscale, AutoscaleStatus};
 pub use expose::{Expose, ParentRef};
 pub use limits::Limits;
 pub use status::{ServiceState, WebServiceStatus};
-pub use telemetry::{Otlp, OtlpCompression, Telemetry};
+pub use telemetry::{Archive, Otlp, OtlpCompression, Telemetry};
 pub use tls::{Tls, TlsMode, TlsStatus};
 
 /// A model that answers scoring requests. The gateway in each of its pods is the only way to it.

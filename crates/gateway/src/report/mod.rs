@@ -34,15 +34,14 @@ const MOST_REPLICAS: usize = 8;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
 /// Reports, whenever that is wanted. Never ends.
-pub async fn run(way: Way, gauge: Gauge, mut wanted: watch::Receiver<Wanted>) {
-    let way = Arc::new(way);
+pub async fn run(way: Arc<Way>, gauge: Gauge, mut wanted: watch::Receiver<Wanted>) {
     loop {
         // The sender lives as long as the process.
-        let _ = wanted.wait_for(|wanted| wanted.any()).await;
+        let _ = wanted.wait_for(|wanted| wanted.load).await;
         tracing::info!("the operator is told of the load");
         let (reports, latest) = watch::channel(None);
         tokio::select! {
-            _ = wanted.wait_for(|wanted| !wanted.any()) => {}
+            _ = wanted.wait_for(|wanted| !wanted.load) => {}
             () = load::measure(&gauge, &reports) => {}
             () = tell_all(&way, &latest) => {}
         }
@@ -145,9 +144,9 @@ async fn post(
     let body = serde_json::to_vec(&load).unwrap_or_default();
     let answered = timeout(
         way::ANSWER,
-        way.post(&mut open, LOAD_PATH, Bytes::from(body)),
+        way.post(&mut open, LOAD_PATH, "application/json", Bytes::from(body)),
     );
-    let status = answered.await.map_err(|_| WayError::Late)??;
+    let status = answered.await.map_err(|_| WayError::Late)??.status;
     *connection = Some(open);
     match status {
         StatusCode::NO_CONTENT | StatusCode::OK => Ok(()),

@@ -11,9 +11,10 @@ use http::{
     HeaderValue, Request, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE, HOST},
 };
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
 use rustls::pki_types::ServerName;
 use thiserror::Error;
 use tokio::{
@@ -22,7 +23,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::args::Args;
+use crate::{args::Args, telemetry::way::retry_after};
 
 /// How long a connection may take to stand.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -71,6 +72,17 @@ pub struct Way {
     trust: Arc<Reloading>,
     tls: TlsConnector,
     token: PathBuf,
+}
+
+/// What a replica answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// Its status.
+    pub status: StatusCode,
+    /// When it wants to be asked again.
+    pub retry_after: Option<Duration>,
+    /// What it said.
+    pub said: String,
 }
 
 /// An open connection to one of them.
@@ -148,7 +160,7 @@ impl Way {
         !connection.sender.is_closed() && connection.generation == self.trust.generation()
     }
 
-    /// Posts a document. Returns the answer's status.
+    /// Posts a document.
     ///
     /// # Errors
     /// There was no answer, or nothing to show who asks.
@@ -156,8 +168,9 @@ impl Way {
         &self,
         connection: &mut Connection,
         path: &str,
+        content_type: &'static str,
         body: Bytes,
-    ) -> Result<StatusCode, WayError> {
+    ) -> Result<Answered, WayError> {
         // The kubelet replaces it now and then; it is in memory there.
         let token = fs::read_to_string(&self.token).map_err(WayError::Token)?;
         let bearer = HeaderValue::from_str(&format!("Bearer {}", token.trim()));
@@ -166,14 +179,18 @@ impl Way {
         let request = Request::post(path)
             .header(HOST, &self.host)
             .header(AUTHORIZATION, bearer)
-            .header(CONTENT_TYPE, "application/json")
+            .header(CONTENT_TYPE, content_type)
             .body(Full::new(body))?;
         connection.sender.ready().await?;
         let answer = connection.sender.send_request(request).await?;
-        let status = answer.status();
-        // Read to its end, so that the connection can be used again.
-        let rest = http_body_util::Limited::new(answer.into_body(), ANSWER_BYTES);
-        let _ = rest.collect().await;
-        Ok(status)
+        let (head, body) = answer.into_parts();
+        // Read to its end, so that the connection can be used again. That it answered is enough.
+        let said = Limited::new(body, ANSWER_BYTES).collect().await;
+        let said = said.map(|said| said.to_bytes()).unwrap_or_default();
+        Ok(Answered {
+            status: head.status,
+            retry_after: retry_after(&head.headers, Timestamp::now()),
+            said: String::from_utf8_lossy(&said).into_owned(),
+        })
     }
 }

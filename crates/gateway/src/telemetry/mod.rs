@@ -30,6 +30,7 @@ use crate::{
 
 pub mod line;
 pub mod otlp;
+pub mod pipe;
 pub mod proto;
 pub mod queue;
 pub mod trace;

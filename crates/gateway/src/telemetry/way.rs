@@ -33,7 +33,10 @@ use thiserror::Error;
 use tokio::time::timeout;
 use tower_service::Service;
 
-use super::proto::{self, Field};
+use super::{
+    pipe::Carry,
+    proto::{self, Field},
+};
 use crate::logging::chain;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -105,9 +108,13 @@ impl Way {
         };
         Ok([way("/v1/logs")?, way("/v1/traces")?])
     }
+}
+
+impl Carry for Way {
+    type Load = Bytes;
 
     /// Sends a batch once. Follows no redirect: the credential is for this place.
-    pub async fn send(&self, body: Bytes) -> Answer {
+    async fn send(&self, body: Bytes) -> Answer {
         let mut request = Request::post(self.uri.clone());
         if let Some(headers) = request.headers_mut() {
             headers.clone_from(&self.headers);
@@ -214,7 +221,8 @@ pub enum Answer {
 }
 
 impl Answer {
-    fn again(why: &str) -> Self {
+    /// Not now, for this reason.
+    pub fn again(why: &str) -> Self {
         Self::Again(None, why.to_owned())
     }
 }
@@ -244,8 +252,8 @@ fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timestamp) -
     }
 }
 
-/// Seconds, or a date (RFC 9110, section 10.2.3).
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+/// When somebody asks to be asked again: in seconds, or by a date (RFC 9110, section 10.2.3).
+pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));

@@ -1,25 +1,20 @@
 //! Takes records from a queue and sends them, until it is told to end and has sent the last.
 
-use std::{
-    collections::HashMap,
-    io::Write as _,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{io::Write as _, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use tokio::{
     task::spawn_blocking,
-    time::{Instant, sleep, sleep_until, timeout_at},
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::{
     otlp::{self, Encoded, Source},
+    pipe::Pipe,
     queue::{Batch, Queue},
-    way::{Answer, Way},
+    way::Way,
 };
 use crate::metrics::{Lost, Metrics, Sink};
 
@@ -28,12 +23,6 @@ const GATHER: Duration = Duration::from_secs(1);
 
 /// How long a batch is tried for. Longer than a collector takes to start anew; what comes meanwhile waits in the queue.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The first pause between tries, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
-
-/// A loss is told of this often at most, for each reason.
-const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// When to end.
 #[derive(Clone, Debug)]
@@ -49,18 +38,8 @@ pub struct Ending {
 pub struct Exporter {
     source: Arc<Source>,
     gzip: bool,
-    logs: Pipe,
-    traces: Pipe,
-}
-
-/// One signal's way.
-#[derive(Debug)]
-struct Pipe {
-    sink: Sink,
-    way: Way,
-    metrics: Arc<Metrics>,
-    /// When a loss was last told of, for each reason.
-    told: Mutex<HashMap<Lost, Instant>>,
+    logs: Pipe<Way>,
+    traces: Pipe<Way>,
 }
 
 impl Exporter {
@@ -72,12 +51,7 @@ impl Exporter {
         source: Arc<Source>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let pipe = |sink, way| Pipe {
-            sink,
-            way,
-            metrics: Arc::clone(&metrics),
-            told: Mutex::default(),
-        };
+        let pipe = |sink, way| Pipe::new(sink, way, PATIENCE, Arc::clone(&metrics));
         Self {
             source,
             gzip,
@@ -141,7 +115,8 @@ impl Exporter {
     }
 }
 
-async fn gather(queue: &Queue, closing: &CancellationToken) {
+/// Waits until there is something to send: what came within a while, or a full batch; or until the end.
+pub async fn gather(queue: &Queue, closing: &CancellationToken) {
     while queue.is_empty() {
         tokio::select! {
             () = queue.more() => {}
@@ -164,86 +139,4 @@ fn compressed(message: &[u8]) -> Vec<u8> {
     // A Vec takes every byte.
     let _ = encoder.write_all(message);
     encoder.finish().unwrap_or_default()
-}
-
-impl Pipe {
-    async fn deliver(&self, body: Bytes, count: u64, kill: &CancellationToken) {
-        if count == 0 {
-            return;
-        }
-        let outcome = tokio::select! {
-            biased;
-            () = kill.cancelled() => Err((Lost::Ended, "the gateway or its export ended first".to_owned())),
-            outcome = self.try_for_long(body) => outcome,
-        };
-        match outcome {
-            Ok((rejected, why)) => {
-                let rejected = rejected.min(count);
-                self.metrics.exported(self.sink, count - rejected);
-                self.lost(rejected, Lost::Rejected, &why);
-            }
-            Err((reason, why)) => self.lost(count, reason, &why),
-        }
-    }
-
-    async fn try_for_long(&self, body: Bytes) -> Result<(u64, String), (Lost, String)> {
-        let deadline = Instant::now() + PATIENCE;
-        let mut pause = PAUSES.0;
-        loop {
-            let (wait, why) = match timeout_at(deadline, self.way.send(body.clone())).await {
-                Ok(Answer::Taken(rejected, why)) => return Ok((rejected, why)),
-                Ok(Answer::Refused(why)) => return Err((Lost::Refused, why)),
-                Ok(Answer::Again(wait, why)) => (wait, why),
-                Err(_) => (None, "no answer".to_owned()),
-            };
-            // One that says when is not asked sooner; nobody else asks at the same moment.
-            let wait = wait
-                .unwrap_or_default()
-                .max(jittered(pause, Uuid::new_v4().as_u128() as u32));
-            if Instant::now() + wait >= deadline {
-                return Err((Lost::TimedOut, why));
-            }
-            sleep(wait).await;
-            pause = (pause * 2).min(PAUSES.1);
-        }
-    }
-
-    /// Counts what was lost, and now and then says so.
-    fn lost(&self, count: u64, reason: Lost, why: &str) {
-        if count == 0 {
-            return;
-        }
-        self.metrics.dropped(self.sink, reason, count);
-        let now = Instant::now();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = told.get(&reason);
-        if before.is_none_or(|before| now - *before >= SAID_EVERY) {
-            told.insert(reason, now);
-            drop(told);
-            tracing::warn!(
-                sink = ?self.sink,
-                count,
-                ?reason,
-                why,
-                "records are lost on their way to the collector; {}", reason.advice()
-            );
-        }
-    }
-}
-
-/// Between half of a pause and one and a half.
-fn jittered(pause: Duration, random: u32) -> Duration {
-    pause / 2 + pause.mul_f64(f64::from(random) / f64::from(u32::MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pause_varies_around_its_length() {
-        let pause = Duration::from_secs(2);
-        assert_eq!(jittered(pause, 0).as_secs(), 1);
-        assert_eq!(jittered(pause, u32::MAX).as_secs(), 3);
-    }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use atelier_gateway::{
+    archive::Archive,
     args,
     cors::Cors,
     internal::Internal,
@@ -84,6 +85,7 @@ impl Inner {
         let reporter = Reporter {
             metrics: metrics.clone(),
             telemetry: Arc::new(Telemetry::new(source, metrics.clone())),
+            archive: Arc::new(Archive::new(metrics.clone())),
             records: written.expect("a thread"),
             lifecycle: Lifecycle::default(),
         };

@@ -1,11 +1,6 @@
 //! What the operator is told of the load, when, and who is told nothing.
 
-use std::{
-    fs,
-    path::PathBuf,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use atelier_api::report::{LOAD_PATH, Load, Wanted};
 use atelier_gateway::{
@@ -15,105 +10,28 @@ use atelier_gateway::{
     policy::Store,
     report::{self, way::Way},
 };
-use atelier_pki::server_config;
-use bytes::Bytes;
-use http::{Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
-use rcgen::ExtendedKeyUsagePurpose;
+use http::StatusCode;
 use tokio::{
-    net::TcpListener,
     task::JoinHandle,
     time::{Instant, sleep},
 };
-use tokio_rustls::TlsAcceptor;
 
 use crate::{
     harness::eventually,
+    intake::{Came, Intake},
     pki::{Ca, OPERATOR, reading},
 };
 
-/// One report, as it came in.
-#[derive(Clone, Debug)]
-struct Came {
-    at: Instant,
-    path: String,
-    token: String,
-    load: Load,
+/// What a report says.
+fn load(came: &Came) -> Load {
+    serde_json::from_slice(&came.body).expect("a load")
 }
 
-/// A replica of the operator that takes reports.
-#[derive(Clone, Default)]
-struct Intake {
-    came: Arc<Mutex<Vec<Came>>>,
-    connections: Arc<Mutex<usize>>,
-    answer: Arc<Mutex<StatusCode>>,
-}
-
-impl Intake {
-    /// Serves by a certificate of this name.
-    async fn start(ca: &Ca, name: &str) -> (Self, u16) {
-        let this = Self::default();
-        *this.answer.lock().expect("whole") = StatusCode::NO_CONTENT;
-        let secret = ca.secret(name, ExtendedKeyUsagePurpose::ServerAuth, &[ca]);
-        let config = server_config(&reading(&secret), None).expect("a configuration");
-        let tls = TlsAcceptor::from(Arc::new(config));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let port = listener.local_addr().expect("bound").port();
-        let serving = this.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (this, tls) = (serving.clone(), tls.clone());
-                tokio::spawn(async move {
-                    let Ok(stream) = tls.accept(stream).await else {
-                        return;
-                    };
-                    *this.connections.lock().expect("whole") += 1;
-                    let noting = this.clone();
-                    let service =
-                        service_fn(move |request: http::Request<hyper::body::Incoming>| {
-                            let this = noting.clone();
-                            async move {
-                                let path = request.uri().path().to_owned();
-                                let token = request.headers()["authorization"].to_str();
-                                let token = token.expect("text").to_owned();
-                                let body = request.into_body().collect().await?.to_bytes();
-                                let load = serde_json::from_slice(&body).expect("a load");
-                                let at = Instant::now();
-                                let came = Came {
-                                    at,
-                                    path,
-                                    token,
-                                    load,
-                                };
-                                this.came.lock().expect("whole").push(came);
-                                let mut response = Response::new(Full::<Bytes>::default());
-                                *response.status_mut() = *this.answer.lock().expect("whole");
-                                Ok::<_, hyper::Error>(response)
-                            }
-                        });
-                    let _ = http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
-                    *this.connections.lock().expect("whole") -= 1;
-                });
-            }
-        });
-        (this, port)
-    }
-
-    fn came(&self) -> Vec<Came> {
-        self.came.lock().expect("whole").clone()
-    }
-
-    fn last(&self) -> Option<Load> {
-        self.came().last().map(|came| came.load)
-    }
-
-    async fn hears(&self, what: &str, is_it: impl Fn(Load) -> bool) {
-        eventually(what, || async { self.last().is_some_and(&is_it) }).await;
-    }
+async fn hears(intake: &Intake, what: &str, is_it: impl Fn(Load) -> bool) {
+    eventually(what, || async {
+        intake.came().last().map(load).is_some_and(&is_it)
+    })
+    .await;
 }
 
 /// The part of a gateway that reports.
@@ -149,7 +67,7 @@ impl Reporting {
         let way = Way::from_args(&args, Some(trust))
             .expect("TLS")
             .expect("asked for");
-        let task = tokio::spawn(report::run(way, limits.gauge(), store.wanted()));
+        let task = tokio::spawn(report::run(Arc::new(way), limits.gauge(), store.wanted()));
         Self {
             limits,
             store,
@@ -159,7 +77,10 @@ impl Reporting {
     }
 
     fn want(&self, load: bool) {
-        self.store.want(Wanted { load });
+        self.store.want(Wanted {
+            load,
+            ..Wanted::default()
+        });
     }
 }
 
@@ -179,7 +100,7 @@ async fn nothing_is_told_before_it_is_asked_for_nor_after() {
     sleep(Duration::from_millis(500)).await;
     assert!(intake.came().is_empty());
     gateway.want(true);
-    intake.hears("a load", |load| load.busy_milli == 1000).await;
+    hears(&intake, "a load", |load| load.busy_milli == 1000).await;
     let first = intake.came().remove(0);
     assert_eq!(
         (first.path.as_str(), first.token.as_str()),
@@ -201,9 +122,7 @@ async fn a_load_is_told_within_about_a_second_and_no_more_than_ten_times_in_one(
     let (intake, port) = Intake::start(&ca, OPERATOR).await;
     let gateway = Reporting::start(&ca, port);
     gateway.want(true);
-    intake
-        .hears("it is idle", |load| load == Load::default())
-        .await;
+    hears(&intake, "it is idle", |load| load == Load::default()).await;
     let begun = Instant::now();
     let turns = [
         gateway.limits.turn(begun).await.expect("free"),
@@ -215,9 +134,7 @@ async fn a_load_is_told_within_about_a_second_and_no_more_than_ten_times_in_one(
             busy_milli: 2000,
             queued_milli: 1000,
         };
-        intake
-            .hears("two are worked on, one waits", |load| load == full)
-            .await;
+        hears(&intake, "two are worked on, one waits", |load| load == full).await;
         let took = begun.elapsed();
         assert!(took < Duration::from_millis(1600), "{took:?}");
         // What lasts is no news.
@@ -236,9 +153,7 @@ async fn a_load_is_told_within_about_a_second_and_no_more_than_ten_times_in_one(
     })
     .await;
     drop(turns);
-    intake
-        .hears("it is idle again", |load| load == Load::default())
-        .await;
+    hears(&intake, "it is idle again", |load| load == Load::default()).await;
     let came = intake.came();
     for many in came.windows(11) {
         let (first, last) = (many[0].at, many[10].at);
@@ -257,9 +172,7 @@ async fn short_requests_count_for_as_long_as_they_take() {
     let (intake, port) = Intake::start(&ca, OPERATOR).await;
     let gateway = Reporting::start(&ca, port);
     gateway.want(true);
-    intake
-        .hears("it is idle", |load| load == Load::default())
-        .await;
+    hears(&intake, "it is idle", |load| load == Load::default()).await;
     // A tenth of the time, in ten requests a second.
     for _ in 0..20 {
         let turn = gateway.limits.turn(Instant::now()).await.expect("free");
@@ -267,7 +180,7 @@ async fn short_requests_count_for_as_long_as_they_take() {
         drop(turn);
         sleep(Duration::from_millis(90)).await;
     }
-    let most = intake.came().iter().map(|came| came.load.busy_milli).max();
+    let most = intake.came().iter().map(|came| load(came).busy_milli).max();
     assert!(most.is_some_and(|most| most <= 350), "{most:?}");
 }
 
@@ -277,9 +190,7 @@ async fn an_idle_gateway_tells_that_it_is_there_and_shows_a_new_token() {
     let (intake, port) = Intake::start(&ca, OPERATOR).await;
     let gateway = Reporting::start(&ca, port);
     gateway.want(true);
-    intake
-        .hears("it is idle", |load| load == Load::default())
-        .await;
+    hears(&intake, "it is idle", |load| load == Load::default()).await;
     fs::write(&gateway.token, "second").expect("a file");
     eventually("it is there", || async { intake.came().len() == 2 }).await;
     let came = intake.came();
@@ -316,9 +227,7 @@ async fn who_is_refused_comes_again_and_tells_what_is_true_then() {
     .await;
     let _turn = gateway.limits.turn(Instant::now()).await.expect("free");
     *intake.answer.lock().expect("whole") = StatusCode::NO_CONTENT;
-    intake
-        .hears("what is true now", |load| load.busy_milli == 1000)
-        .await;
+    hears(&intake, "what is true now", |load| load.busy_milli == 1000).await;
     let came = intake.came();
     let pause = came[1].at - came[0].at;
     assert!(pause >= Duration::from_millis(450), "{pause:?}");

@@ -1,10 +1,13 @@
 //! `requests`: who asked a web service what, and how it ended, as its gateways recorded it.
 
+mod archived;
 mod line;
 mod summary;
 
+use archived::{Unpacked, complaint};
 use clap::{Args, ValueEnum};
 use http::header::ACCEPT;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::answer::Answer;
 use crate::args::GlobalArgs;
@@ -13,6 +16,7 @@ use crate::durations;
 use crate::failure::Failure;
 use crate::names::Name;
 use crate::output;
+use crate::table::plain;
 use line::{Lines, Record};
 use summary::Summary;
 
@@ -24,16 +28,24 @@ use summary::Summary;
     # Only those that failed or were refused, with all there is to know of them\n  \
     kubectl atelier requests digits --failed -o json\n\n  \
     # How many of which status, and how long they took\n  \
-    kubectl atelier requests digits --since 1h --summary")]
+    kubectl atelier requests digits --since 1h --summary\n\n  \
+    # Those of last week that failed, out of the archive: also of pods that are gone\n  \
+    kubectl atelier requests digits --archive --since 7d --failed")]
 pub struct RequestsArgs {
     /// The web service.
     pub service: Name,
     /// Go on with those that come, until you stop it.
     #[arg(short, long)]
     pub follow: bool,
-    /// Only what is younger than this: 30s, 5m, 1h30m.
-    #[arg(long, value_name = "TIME", value_parser = durations::seconds_back)]
+    /// Only what is younger than this: 30s, 5m, 1h30m, 7d. Out of the archive, a day if nothing is said.
+    #[arg(long, value_name = "TIME", value_parser = durations::far_back)]
     pub since: Option<u64>,
+    /// Only what is older than this.
+    #[arg(long, value_name = "TIME", value_parser = durations::far_back, requires = "archive")]
+    pub until: Option<u64>,
+    /// Out of the archive in the workspace's storage, instead of the logs of the pods that there are.
+    #[arg(long, conflicts_with = "follow")]
+    pub archive: bool,
     /// Only those that were answered with a status of 400 or more.
     #[arg(long)]
     pub failed: bool,
@@ -58,46 +70,139 @@ pub enum Form {
 
 /// Does what the arguments say.
 pub async fn run(args: RequestsArgs, global: &GlobalArgs) -> Result<(), Failure> {
-    let mut answer = ask(&args, global).await?;
-    let (mut lines, mut summary) = (Lines::default(), Summary::default());
-    if !args.summary && args.output != Form::Json {
-        output::print(&line::headers(args.output == Form::Wide))?;
+    let span = Span::of(&args, Timestamp::now());
+    let mut answer = ask(&args, &span, global).await?;
+    let mut shown = Shown::new(&args, span);
+    shown.begin()?;
+    if args.archive {
+        let mut unpacked = Unpacked::new();
+        while let Some(piece) = answer.piece().await? {
+            unpacked.add(&piece, |lines| shown.lines(lines))?;
+        }
+        shown.lines(&unpacked.end()?)?;
+    } else {
+        while let Some(piece) = answer.piece().await? {
+            shown.lines(&piece)?;
+        }
     }
-    while let Some(piece) = answer.piece().await? {
+    shown.end()
+}
+
+/// From when to when, where that is for us to say.
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+}
+
+impl Span {
+    fn of(args: &RequestsArgs, now: Timestamp) -> Self {
+        let back = |seconds: Option<u64>| {
+            let seconds = i64::try_from(seconds?).unwrap_or(i64::MAX);
+            now.checked_sub(SignedDuration::from_secs(seconds)).ok()
+        };
+        match args.archive {
+            true => Self {
+                since: back(args.since),
+                until: back(args.until),
+            },
+            false => Self::default(),
+        }
+    }
+
+    fn has(&self, record: &Record) -> bool {
+        let Some(time) = record.time() else {
+            return true;
+        };
+        self.since.is_none_or(|since| time >= since) && self.until.is_none_or(|until| time <= until)
+    }
+}
+
+/// What has been shown so far, and how.
+struct Shown<'a> {
+    args: &'a RequestsArgs,
+    span: Span,
+    lines: Lines,
+    summary: Summary,
+    complaints: u64,
+}
+
+impl<'a> Shown<'a> {
+    fn new(args: &'a RequestsArgs, span: Span) -> Self {
+        Self {
+            args,
+            span,
+            lines: Lines::default(),
+            summary: Summary::default(),
+            complaints: 0,
+        }
+    }
+
+    fn begin(&self) -> Result<(), Failure> {
+        match self.args.output {
+            Form::Json => Ok(()),
+            _ if self.args.summary => Ok(()),
+            form => output::print(&line::headers(form == Form::Wide)),
+        }
+    }
+
+    fn lines(&mut self, piece: &[u8]) -> Result<(), Failure> {
         let mut told = String::new();
-        for text in lines.take(&piece) {
-            let Some(record) = Record::read(&text).filter(|one| !args.failed || one.is_failed())
-            else {
+        for text in self.lines.take(piece) {
+            let Some(record) = Record::read(&text) else {
+                if let Some(why) = complaint(&text).filter(|_| self.args.archive) {
+                    self.complaints += 1;
+                    output::aside(&format!("warning: {}", plain(&why)));
+                }
                 continue;
             };
-            match args.output {
-                _ if args.summary => summary.add(&record),
+            if self.args.failed && !record.is_failed() || !self.span.has(&record) {
+                continue;
+            }
+            match self.args.output {
+                _ if self.args.summary => self.summary.add(&record),
                 Form::Table => told.push_str(&record.row(false)),
                 Form::Wide => told.push_str(&record.row(true)),
                 Form::Json => told.push_str(&record.json()),
             }
         }
         // Those that come together are written together, and at once.
-        if !told.is_empty() {
-            output::print(&told)?;
+        match told.is_empty() {
+            true => Ok(()),
+            false => output::print(&told),
         }
     }
-    match args.summary {
-        true => output::print(&summary.render()),
-        false => Ok(()),
+
+    fn end(self) -> Result<(), Failure> {
+        if self.args.summary {
+            output::print(&self.summary.render())?;
+        }
+        match self.complaints {
+            0 => Ok(()),
+            complaints => Err(Failure::Incomplete(complaints)),
+        }
     }
 }
 
-/// The log of the gateways. A refusal is JSON, a log is text.
-async fn ask(args: &RequestsArgs, global: &GlobalArgs) -> Result<Answer, Failure> {
+/// The log of the gateways, or what the archive has of it. A refusal is JSON, a log is text.
+async fn ask(args: &RequestsArgs, span: &Span, global: &GlobalArgs) -> Result<Answer, Failure> {
     let cluster = Cluster::open(global).await?;
     let mut uri = cluster.action(SERVICES, &args.service, "log");
-    uri.push_str("?container=gateway");
-    if args.follow {
-        uri.push_str("&follow=true");
-    }
-    if let Some(seconds) = args.since {
-        uri.push_str(&format!("&sinceSeconds={seconds}"));
+    if args.archive {
+        uri.push_str("?archive=true");
+        for (name, time) in [("sinceTime", span.since), ("untilTime", span.until)] {
+            if let Some(time) = time {
+                uri.push_str(&format!("&{name}={time}"));
+            }
+        }
+    } else {
+        uri.push_str("?container=gateway");
+        if args.follow {
+            uri.push_str("&follow=true");
+        }
+        if let Some(seconds) = args.since {
+            uri.push_str(&format!("&sinceSeconds={seconds}"));
+        }
     }
     let request = http::Request::get(uri)
         .header(ACCEPT, "text/plain, application/json, */*")

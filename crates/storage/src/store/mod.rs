@@ -105,6 +105,20 @@ impl Store {
             .try_flatten()
     }
 
+    /// The folders in a folder, in no order.
+    ///
+    /// # Errors
+    /// When the store does not say.
+    pub async fn folders(&self, folder: &str) -> Result<Vec<String>, Error> {
+        let name = self.name(folder)?;
+        let found = self.backend.objects.list_with_delimiter(Some(&name)).await;
+        let found = found.map_err(|error| self.explain(error, folder))?;
+        let folders = found.common_prefixes.iter();
+        Ok(folders
+            .map(|name| below(&self.backend.prefix, name))
+            .collect())
+    }
+
     /// The object's name in the bucket.
     fn name(&self, path: &str) -> Result<Path, Error> {
         let wrong = |reason: String| Error::Name(path.to_owned(), reason);

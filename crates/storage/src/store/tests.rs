@@ -222,6 +222,10 @@ async fn a_listing_has_paths_and_lengths_as_they_were_written() {
         .await
         .unwrap();
     assert_eq!(below.len(), 1);
+    let mut folders = fixture.store.folders("runs").await.unwrap();
+    folders.sort();
+    assert_eq!(folders, ["runs/1", "runs/2"]);
+    assert_eq!(fixture.store.folders("other").await.unwrap(), [""; 0]);
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ pub struct WebServiceStatus {
     pub selector: Option<String>,
     /// `Ready`, `Available`, `TransportEncrypted`; `KeysAccepted` where the keys are your own, `RegionMatches` where a
     /// location is asked for, `Exposed` where it is to be reached from outside, `ScalingActive` where there is
-    /// `autoscale`, `TelemetryExporting` where that is asked for; and `Reconciling` or `Stalled` while true.
+    /// `autoscale`, `TelemetryExporting` and `TelemetryArchiving` where that is asked for; and `Reconciling` or `Stalled` while true.
     #[serde(default)]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,

@@ -10,12 +10,57 @@ use crate::v1alpha1::SecretRef;
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Telemetry {
-    /// Whether records are exported to where the rest says. Turning it on or off restarts nothing.
+    /// Whether records go where the rest says. Turning it on or off restarts nothing.
     #[serde(default)]
     pub enabled: bool,
     /// A collector that takes them as logs and spans.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otlp: Option<Otlp>,
+    /// The archive in the workspace's storage. There is one unless this says otherwise, where the workspace has a
+    /// storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<Archive>,
+}
+
+/// The archive of a service's records in its workspace's storage: encrypted objects, by day, of one line of JSON for
+/// each request.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Archive {
+    /// Whether there is one.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// After how many seconds a record is written at the latest. Fewer seconds make more and smaller objects; a replica
+    /// that is killed loses what it has not written, and says so on stdout alone.
+    #[serde(default = "a_minute")]
+    #[schemars(range(min = 5, max = 3600))]
+    pub max_delay_seconds: i32,
+    /// For how many days records are kept, beside today's. Then they are deleted.
+    #[serde(default = "three_months")]
+    #[schemars(range(min = 1, max = 3650))]
+    pub keep_days: i32,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn a_minute() -> i32 {
+    60
+}
+
+fn three_months() -> i32 {
+    90
+}
+
+impl Default for Archive {
+    fn default() -> Self {
+        Self {
+            enabled: yes(),
+            max_delay_seconds: a_minute(),
+            keep_days: three_months(),
+        }
+    }
 }
 
 /// A collector that speaks OTLP over HTTP with protobuf.

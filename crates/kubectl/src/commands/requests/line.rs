@@ -1,5 +1,6 @@
 //! A gateway's log, line by line: which of them are records, and how one is shown.
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::table::plain;
@@ -65,6 +66,11 @@ impl Record {
 
     fn number(&self, name: &str) -> f64 {
         self.0.get(name).and_then(Value::as_f64).unwrap_or_default()
+    }
+
+    /// When the request came, if that can be read.
+    pub fn time(&self) -> Option<Timestamp> {
+        self.0.get("time")?.as_str()?.parse().ok()
     }
 
     /// The status that the client saw.

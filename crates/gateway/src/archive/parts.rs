@@ -1,0 +1,219 @@
+//! Parts of the archive in the making: one for each day that records bear, compressed as they come.
+
+use std::{collections::BTreeMap, io::Write as _, time::Duration};
+
+use atelier_api::archive::{PART_FULL, Part};
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use jiff::{Timestamp, civil::Date};
+use tokio::time::Instant;
+
+use crate::telemetry::queue::Batch;
+
+/// A part that is complete.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// What it is called.
+    pub part: Part,
+    /// Its records, compressed.
+    pub body: Bytes,
+    /// How many.
+    pub count: u64,
+}
+
+/// A part that grows.
+#[derive(Debug)]
+struct Growing {
+    part: Part,
+    since: Instant,
+    encoder: GzEncoder<Vec<u8>>,
+    count: u64,
+}
+
+impl Growing {
+    fn finish(self) -> Finished {
+        Finished {
+            part: self.part,
+            // A Vec takes every byte.
+            body: self.encoder.finish().unwrap_or_default().into(),
+            count: self.count,
+        }
+    }
+}
+
+/// All that grow.
+#[derive(Debug, Default)]
+pub struct Parts {
+    growing: BTreeMap<Date, Growing>,
+    begun: u32,
+}
+
+impl Parts {
+    /// Takes records in. Says how many have no time, which none has that is a gateway's.
+    pub fn add(&mut self, batch: &Batch, now: Timestamp, at: Instant) -> u64 {
+        let mut unreadable = 0;
+        for (line, _) in batch.records() {
+            match day(line) {
+                Some(day) => self.part(day, now, at).take(line),
+                None => unreadable += 1,
+            }
+        }
+        unreadable
+    }
+
+    fn part(&mut self, day: Date, now: Timestamp, at: Instant) -> &mut Growing {
+        self.growing.entry(day).or_insert_with(|| {
+            self.begun = self.begun.wrapping_add(1);
+            Growing {
+                part: Part {
+                    day,
+                    begun: now,
+                    number: self.begun,
+                },
+                since: at,
+                encoder: GzEncoder::new(Vec::new(), Compression::default()),
+                count: 0,
+            }
+        })
+    }
+
+    /// How many records are in them.
+    pub fn records(&self) -> u64 {
+        self.growing.values().map(|part| part.count).sum()
+    }
+
+    /// When the oldest is over, if a part may grow for so long.
+    pub fn due(&self, after: Duration) -> Option<Instant> {
+        let since = self.growing.values().map(|part| part.since).min();
+        since.map(|since| since + after)
+    }
+
+    /// Those that have grown for so long.
+    pub fn over(&mut self, at: Instant, after: Duration) -> Vec<Finished> {
+        self.take_if(|part| part.since + after <= at)
+    }
+
+    /// Those that are long enough.
+    pub fn full(&mut self) -> Vec<Finished> {
+        self.take_if(|part| part.encoder.get_ref().len() >= PART_FULL)
+    }
+
+    /// All of them.
+    pub fn all(&mut self) -> Vec<Finished> {
+        self.take_if(|_| true)
+    }
+
+    fn take_if(&mut self, mut is_it: impl FnMut(&Growing) -> bool) -> Vec<Finished> {
+        let taken = self.growing.extract_if(.., |_, part| is_it(part));
+        taken.map(|(_, part)| part.finish()).collect()
+    }
+}
+
+impl Growing {
+    fn take(&mut self, line: &[u8]) {
+        // As above.
+        let _ = self.encoder.write_all(line);
+        self.count += 1;
+    }
+}
+
+/// The day that a record bears. Its time is the first member of its line, in UTC.
+fn day(line: &[u8]) -> Option<Date> {
+    let day = line.strip_prefix(br#"{"time":""#)?.get(..10)?;
+    std::str::from_utf8(day).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use flate2::read::GzDecoder;
+
+    use super::*;
+    use crate::telemetry::queue::Queue;
+
+    fn batch(lines: &[&str]) -> Batch {
+        let queue = Queue::default();
+        for line in lines {
+            assert!(queue.push(format!("{line}\n").as_bytes(), None));
+        }
+        queue.take(true).expect("lines")
+    }
+
+    fn text(part: &Finished) -> String {
+        let mut text = String::new();
+        let read = GzDecoder::new(&part.body[..]).read_to_string(&mut text);
+        assert_eq!(read.expect("gzip"), text.len());
+        text
+    }
+
+    #[test]
+    fn records_come_to_lie_with_those_of_their_day_and_parts_end_in_time() {
+        let (begin, now) = (
+            Instant::now(),
+            "2026-11-29T00:00:03Z".parse().expect("a time"),
+        );
+        let mut parts = Parts::default();
+        let (yesterday, today) = (
+            r#"{"time":"2026-11-28T23:59:59.999999Z","name":"/score"}"#,
+            r#"{"time":"2026-11-29T00:00:00.000001Z","name":"/score"}"#,
+        );
+        let unreadable = parts.add(&batch(&[yesterday, today, "{}", yesterday]), now, begin);
+        assert_eq!((unreadable, parts.records()), (1, 3));
+        let minute = Duration::from_secs(60);
+        assert_eq!(parts.due(minute), Some(begin + minute));
+        assert!(parts.full().is_empty());
+        assert!(parts.over(begin + minute / 2, minute).is_empty());
+        let over = parts.over(begin + minute, minute);
+        let told: Vec<_> = over
+            .iter()
+            .map(|one| (one.part.to_string(), one.count, text(one)))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (
+                    "2026-11-28/20261129T000003.000Z-1".to_owned(),
+                    2,
+                    format!("{yesterday}\n{yesterday}\n")
+                ),
+                (
+                    "2026-11-29/20261129T000003.000Z-2".to_owned(),
+                    1,
+                    format!("{today}\n")
+                ),
+            ]
+        );
+        assert_eq!((parts.records(), parts.due(minute)), (0, None));
+        // No two of a process are called the same.
+        parts.add(&batch(&[today]), now, begin);
+        assert_eq!(parts.all()[0].part.number, 3);
+    }
+
+    #[test]
+    fn a_part_is_full_before_it_is_too_long() {
+        let mut parts = Parts::default();
+        let mut random = 1_u64;
+        let (now, begin) = (Timestamp::UNIX_EPOCH, Instant::now());
+        let full = loop {
+            // As little to compress as a record can have.
+            let mut noise = String::new();
+            while noise.len() < 2000 {
+                random = random
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                noise.push_str(&format!("{random:x}"));
+            }
+            let line = format!(r#"{{"time":"1970-01-01T00:00:00Z","name":"{noise}"}}"#);
+            let lines = vec![line.as_str(); 128];
+            parts.add(&batch(&lines), now, begin);
+            let mut full = parts.full();
+            if let Some(full) = full.pop() {
+                break full;
+            }
+        };
+        assert!(
+            full.body.len() >= PART_FULL && full.body.len() <= atelier_api::archive::PART_LONGEST
+        );
+    }
+}

@@ -1,0 +1,95 @@
+//! A replica of the operator that takes what gateways tell it, for tests.
+
+use std::sync::{Arc, Mutex};
+
+use atelier_pki::server_config;
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use rcgen::ExtendedKeyUsagePurpose;
+use tokio::{net::TcpListener, time::Instant};
+use tokio_rustls::TlsAcceptor;
+
+use crate::pki::{Ca, reading};
+
+/// One report, as it came in.
+#[derive(Clone, Debug)]
+pub struct Came {
+    /// When.
+    pub at: Instant,
+    /// Where to.
+    pub path: String,
+    /// What it came with.
+    pub token: String,
+    /// What it was.
+    pub body: Bytes,
+}
+
+/// A replica of the operator that takes reports.
+#[derive(Clone, Default)]
+pub struct Intake {
+    came: Arc<Mutex<Vec<Came>>>,
+    /// Those that are open.
+    pub connections: Arc<Mutex<usize>>,
+    /// What it answers.
+    pub answer: Arc<Mutex<StatusCode>>,
+}
+
+impl Intake {
+    /// Serves by a certificate of this name.
+    pub async fn start(ca: &Ca, name: &str) -> (Self, u16) {
+        let this = Self::default();
+        *this.answer.lock().expect("whole") = StatusCode::NO_CONTENT;
+        let secret = ca.secret(name, ExtendedKeyUsagePurpose::ServerAuth, &[ca]);
+        let config = server_config(&reading(&secret), None).expect("a configuration");
+        let tls = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let serving = this.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (this, tls) = (serving.clone(), tls.clone());
+                tokio::spawn(async move {
+                    let Ok(stream) = tls.accept(stream).await else {
+                        return;
+                    };
+                    *this.connections.lock().expect("whole") += 1;
+                    let noting = this.clone();
+                    let service =
+                        service_fn(move |request: http::Request<hyper::body::Incoming>| {
+                            let this = noting.clone();
+                            async move {
+                                let path = request.uri().path().to_owned();
+                                let token = request.headers()["authorization"].to_str();
+                                let token = token.expect("text").to_owned();
+                                let body = request.into_body().collect().await?.to_bytes();
+                                let at = Instant::now();
+                                let came = Came {
+                                    at,
+                                    path,
+                                    token,
+                                    body,
+                                };
+                                this.came.lock().expect("whole").push(came);
+                                let mut response = Response::new(Full::<Bytes>::default());
+                                *response.status_mut() = *this.answer.lock().expect("whole");
+                                Ok::<_, hyper::Error>(response)
+                            }
+                        });
+                    let _ = http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                    *this.connections.lock().expect("whole") -= 1;
+                });
+            }
+        });
+        (this, port)
+    }
+
+    /// All that came.
+    pub fn came(&self) -> Vec<Came> {
+        self.came.lock().expect("whole").clone()
+    }
+}
