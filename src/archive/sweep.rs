@@ -21,25 +21,30 @@ use crate::workspace::storage::Trouble;
 
 /// From one look to the next. A day is over once a day.
 const EVERY: Duration = Duration::from_secs(3600);
+/// The same while not everything is known yet, after a start.
+const SOON: Duration = Duration::from_secs(5);
 
 /// Deletes what is too old, until `stop`.
 pub async fn sweep(archive: Arc<Archive>, stop: CancellationToken) {
     let ctx = &archive.ctx;
     let mut leads = pin!(ctx.claim.became_leader());
+    let mut wait = EVERY;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             Some(()) = leads.next() => {}
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(wait) => {}
         }
+        wait = EVERY;
         if ctx.claim.check().is_err() {
             continue;
         }
         for service in ctx.stores.web_services.state() {
             let (namespace, name) = (service.namespace().unwrap_or_default(), service.name_any());
             match archive.sweep(&service, (ctx.clock)()).await {
-                Ok(0) => {}
-                Ok(parts) => info!(
+                Ok(None) => wait = SOON,
+                Ok(Some(0)) => {}
+                Ok(Some(parts)) => info!(
                     namespace,
                     name, parts, "parts of the archive were old enough to go"
                 ),
@@ -57,16 +62,19 @@ fn first_kept(now: Timestamp, keep_days: i32) -> Option<Date> {
 }
 
 impl Archive {
-    async fn sweep(&self, service: &WebService, now: Timestamp) -> Result<u64, Trouble> {
+    /// How many parts it deleted; `None` while it is too early to say which are too old.
+    async fn sweep(&self, service: &WebService, now: Timestamp) -> Result<Option<u64>, Trouble> {
         let namespace = service.namespace().unwrap_or_default();
-        let Gate::Open(workspace) = gate(&self.ctx, &namespace) else {
-            return Ok(0);
+        let workspace = match gate(&self.ctx, &namespace) {
+            Gate::Open(workspace) => workspace,
+            Gate::Opening(_) => return Ok(None),
+            _ => return Ok(Some(0)),
         };
         let archive = service.spec.telemetry.archive.unwrap_or_default();
         let asked = wanted(service, workspace.spec.storage.type_);
         let first = asked.and_then(|_| first_kept(now, archive.keep_days));
         let Some(first) = first else {
-            return Ok(0);
+            return Ok(Some(0));
         };
         let store = self.stores.store(&workspace, &self.ctx, Instant::now());
         let store = store.await?;
@@ -89,7 +97,7 @@ impl Archive {
                     }
                 }
             }
-            Ok::<_, StorageError>(gone)
+            Ok::<_, StorageError>(Some(gone))
         };
         let swept = sweep.await;
         swept.map_err(|error| self.stores.explain(&workspace, &error).into())

@@ -50,7 +50,11 @@ pub async fn standing(api: &Api<DynamicObject>, name: &str) -> anyhow::Result<St
         let now = judge(&object);
         match now {
             Some(stands) if quiet > QUIET => return Ok(stands),
-            None if quiet > STUCK => return Ok(stuck(&object)),
+            // What was of an object of the same name before has to be collected first, and the collector may take its time.
+            None if quiet > STUCK && is_current(&object) => return Ok(stuck(&object)),
+            None if begun.elapsed() > PATIENCE && !is_current(&object) => {
+                return Ok(stuck(&object));
+            }
             now if begun.elapsed() > PATIENCE => {
                 return Ok(Standing::Silent(format!(
                     "it does not come to rest: {now:?}"
