@@ -31,19 +31,18 @@ fn bundle_name(service: &str) -> String {
     format!("{}-ca", gateway_secret_name(service))
 }
 
-/// All that is wanted. `bundle` are the installation's own authorities, PEM. What a Gateway knows the service by comes
+/// All that is wanted. `bundle` are the installation's own authorities, PEM, which only a certificate of theirs takes. What a Gateway knows the service by comes
 /// before the route that leads to it.
 pub fn all(
     service: &WebService,
     expose: &Expose,
     parent: &Parent,
     transport: Transport,
-    bundle: Option<String>,
+    bundle: &str,
 ) -> Result<Vec<Desired>, Error> {
     let trust = match transport {
         Transport::Plain => vec![],
         Transport::Generated => {
-            let bundle = bundle.ok_or_else(|| Error::Stale("authorities".into()))?;
             let named =
                 json!([{"group": "", "kind": "ConfigMap", "name": bundle_name(&parent.name)}]);
             let known = json!({"hostname": host(parent), "caCertificateRefs": named});
@@ -65,10 +64,10 @@ pub fn all(
     Ok(trust.into_iter().chain([route]).collect())
 }
 
-fn authorities(parent: &Parent, bundle: String) -> Result<Desired, Error> {
+fn authorities(parent: &Parent, bundle: &str) -> Result<Desired, Error> {
     let map = ConfigMap {
         metadata: parent.child(bundle_name(&parent.name)),
-        data: Some([("ca.crt".to_owned(), bundle)].into()),
+        data: Some([("ca.crt".to_owned(), bundle.to_owned())].into()),
         ..ConfigMap::default()
     };
     Desired::new(ChildKind::ConfigMap, &map)
@@ -133,7 +132,7 @@ mod tests {
         let service: WebService = serde_json::from_value(service).expect("a service");
         let parent = Parent::of(&service, "team").expect("stored");
         let expose = service.spec.expose.as_ref().expect("exposed");
-        all(&service, expose, &parent, transport, Some("PEM".to_owned())).expect("made")
+        all(&service, expose, &parent, transport, "PEM").expect("made")
     }
 
     fn kinds(made: &[Desired]) -> Vec<&str> {

@@ -33,8 +33,13 @@ pub async fn ensure(
         return Ok(asked.map(|_| verdict::pending(None)));
     }
     let bundle = ctx.issuer.as_ref().and_then(|issuer| issuer.bundle());
+    let bundle = match (transport, bundle) {
+        // What is there stays. We are asked again as soon as there is one.
+        (Transport::Generated, None) if asked.is_some() => return Ok(Some(verdict::untrusted())),
+        (_, bundle) => bundle.unwrap_or_default(),
+    };
     let wanted = match asked {
-        Some(expose) => build::all(service, expose, parent, transport, bundle)?,
+        Some(expose) => build::all(service, expose, parent, transport, &bundle)?,
         None => vec![],
     };
     for desired in &wanted {

@@ -27,6 +27,17 @@ pub fn missing() -> Exposure {
     }
 }
 
+/// Nobody knows yet whom a Gateway is to trust.
+pub fn untrusted() -> Exposure {
+    Exposure {
+        there: None,
+        reason: reasons::NO_AUTHORITY,
+        message: "the authority that signs the service's certificate is not known yet, and so a Gateway could not tell \
+                  the service from another; the operator's log says what keeps it from being made"
+            .to_owned(),
+    }
+}
+
 /// A Gateway has said nothing yet; `None` while the route itself is not there.
 pub fn pending(gateway: Option<&str>) -> Exposure {
     let message = match gateway {
