@@ -81,6 +81,7 @@ pub async fn serve<H: Handler>(
             // Without it small answers wait for the client's acknowledgement. Fails only on a dead socket.
             let _ = stream.set_nodelay(true);
             match tls {
+                None if !begins(&stream, limits.header_timeout, &lifecycle).await => {}
                 None => {
                     let connection = Connection {
                         protocols: &protocols,
@@ -116,6 +117,18 @@ async fn accept(
             sleep(ACCEPT_PAUSE).await;
             None
         }
+    }
+}
+
+/// Waits for a client to say something; false if it does not, in the time that a header may take. Only then is anything
+/// made for it: hyper takes its buffers before it reads, and most connections that a client opens in advance are never used.
+async fn begins(stream: &TcpStream, limit: Duration, lifecycle: &Lifecycle) -> bool {
+    tokio::select! {
+        biased;
+        // An end, or an error, is found by whoever reads.
+        _ = stream.readable() => true,
+        () = lifecycle.closing() => false,
+        () = sleep(limit) => false,
     }
 }
 

@@ -54,13 +54,17 @@ impl Client {
     }
 
     pub async fn connect(&self) -> Result<Connection, String> {
+        Ok(Connection::over(self.stream().await?).await)
+    }
+
+    /// A connection on which nothing was said yet.
+    pub async fn stream(&self) -> Result<TlsStream<TcpStream>, String> {
         let stream = TcpStream::connect(GATEWAY).await;
         let name = ServerName::try_from(SERVER).expect("a name");
         let connector = TlsConnector::from(Arc::clone(&self.0));
         let shaken = connector.connect(name, stream.expect("it listens"));
         let shaken = timeout(PATIENCE, shaken).await.expect("in time");
-        let stream = shaken.map_err(|error| error.to_string())?;
-        Ok(Connection::over(stream).await)
+        shaken.map_err(|error| error.to_string())
     }
 }
 

@@ -121,9 +121,9 @@ fn case(id: String, text: &str, key: &str) -> Case {
 }
 
 /// What stands in braces.
-struct Words<'a> {
-    case: &'a str,
-    key: &'a str,
+pub struct Words<'a> {
+    pub case: &'a str,
+    pub key: &'a str,
 }
 
 impl Words<'_> {
@@ -155,7 +155,8 @@ impl Words<'_> {
         }
     }
 
-    fn expanded(&self, text: &str) -> Vec<u8> {
+    /// The bytes of a text.
+    pub fn expanded(&self, text: &str) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut rest = text;
         while let Some(at) = rest.find(['\\', '{']) {

@@ -28,10 +28,16 @@ pub struct Run<'a> {
 impl Run<'_> {
     /// All that does not fit together.
     pub fn problems(&self) -> Vec<String> {
-        let mut problems = self.accounts_without_their_record();
-        problems.extend(self.records_without_their_account());
+        let mut problems = self.strangers();
         problems.extend(self.cases_that_came_to_something_else());
         problems.extend(self.statuses_that_were_not_recorded());
+        problems
+    }
+
+    /// What the model saw that the gateway did not let in and record as it was, and the other way round.
+    pub fn strangers(&self) -> Vec<String> {
+        let mut problems = self.accounts_without_their_record();
+        problems.extend(self.records_without_their_account());
         problems.extend(self.accounts.iter().filter_map(|one| self.leak(one)));
         problems
     }

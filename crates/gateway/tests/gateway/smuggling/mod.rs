@@ -5,6 +5,7 @@
 mod backends;
 mod client;
 mod corpus;
+mod http2;
 mod judge;
 
 use std::{cell::RefCell, collections::HashMap};
