@@ -11,17 +11,18 @@ mod turns;
 use std::sync::Arc;
 use std::time::Instant;
 
-use atelier_api::WebService;
 use atelier_api::archive::Part;
+use atelier_api::conditions::reasons;
 use atelier_api::v1alpha1::StorageType;
+use atelier_api::{WebService, Workspace};
+use atelier_storage::Store;
 use bytes::Bytes;
 use kube::runtime::reflector::ObjectRef;
 
 use crate::ctx::Ctx;
 use crate::intake::Reporter;
-use crate::kit::Error;
 use crate::workspace::gate::{Gate, gate};
-use crate::workspace::storage::{Open, Trouble};
+use crate::workspace::storage::{Open, Problem, Trouble};
 pub use read::Span;
 pub use sweep::sweep;
 pub use turns::Turn;
@@ -66,16 +67,29 @@ impl Archive {
 
     /// Puts a part where it belongs. One that is sent again replaces what is there.
     pub async fn put(&self, of: &Reporter, part: &Part, body: Bytes) -> Result<(), Trouble> {
-        let Gate::Open(workspace) = gate(&self.ctx, &of.namespace) else {
-            let why = format!("a workspace in namespace {} that is open", of.namespace);
-            return Err(Error::Stale(why).into());
-        };
-        let store = self.stores.store(&workspace, &self.ctx, Instant::now());
-        let store = store.await?;
+        let (workspace, store) = self.open(&of.namespace).await?;
         let path = part.path(&of.service, &of.pod);
         let put = store.put_bytes(&path, body).await;
         put.map_err(|error| self.stores.explain(&workspace, &error))?;
         Ok(())
+    }
+
+    /// The storage of a namespace's workspace.
+    async fn open(&self, namespace: &str) -> Result<(Arc<Workspace>, Store), Trouble> {
+        let workspace = match gate(&self.ctx, namespace) {
+            Gate::Open(workspace) => workspace,
+            Gate::Closed(why) | Gate::NotEnabled(why) => {
+                return Err(Problem::new(reasons::STORAGE_STARTING, why).into());
+            }
+            Gate::Opening(_) | Gate::Terminating => {
+                let why = format!(
+                    "the operator does not know everything in namespace {namespace} yet; try again"
+                );
+                return Err(Problem::new(reasons::STORAGE_STARTING, why).into());
+            }
+        };
+        let store = self.stores.store(&workspace, &self.ctx, Instant::now());
+        Ok((workspace.clone(), store.await?))
     }
 }
 

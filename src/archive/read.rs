@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::future::ready;
 use std::io::{self, Write as _};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use atelier_api::WebService;
 use atelier_api::archive::{PART_LONGEST, folder, of_path};
@@ -20,8 +20,6 @@ use kube::ResourceExt as _;
 use serde_json::json;
 
 use super::Archive;
-use crate::kit::Error;
-use crate::workspace::gate::{Gate, gate};
 use crate::workspace::storage::Trouble;
 
 /// How far clocks of gateways and storages may be apart.
@@ -66,13 +64,9 @@ impl Archive {
         span: Span,
     ) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + use<>, Trouble> {
         let namespace = service.namespace().unwrap_or_default();
-        let Gate::Open(workspace) = gate(&self.ctx, &namespace) else {
-            let why = format!("a workspace in namespace {namespace} that is open");
-            return Err(Error::Stale(why).into());
-        };
-        let store = self.stores.store(&workspace, &self.ctx, Instant::now());
+        let (workspace, store) = self.open(&namespace).await?;
         let mut reading = Reading {
-            store: store.await?,
+            store,
             service: service.name_any(),
             span,
             days: span.days().collect(),

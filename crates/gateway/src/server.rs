@@ -123,10 +123,12 @@ async fn accept(
 /// Waits for a client to say something; false if it does not, in the time that a header may take. Only then is anything
 /// made for it: hyper takes its buffers before it reads, and most connections that a client opens in advance are never used.
 async fn begins(stream: &TcpStream, limit: Duration, lifecycle: &Lifecycle) -> bool {
+    let mut first = [0];
     tokio::select! {
         biased;
-        // An end, or an error, is found by whoever reads.
-        _ = stream.readable() => true,
+        // Not `readable`, which takes a new socket for one until somebody has looked. An end, or an error, is found by
+        // whoever reads.
+        _ = stream.peek(&mut first) => true,
         () = lifecycle.closing() => false,
         () = sleep(limit) => false,
     }

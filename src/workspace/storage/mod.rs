@@ -73,7 +73,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn new(reason: &'static str, message: String) -> Self {
+    /// For this reason, in these words.
+    pub fn new(reason: &'static str, message: String) -> Self {
         Self { reason, message }
     }
 }
