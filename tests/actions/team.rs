@@ -1,6 +1,8 @@
 //! A workspace with two people in it, and the plugin in their hands.
 
 use std::process::{Command, Output};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use atelier_api::RoleAssignment;
 use atelier_testkit::cluster::root;
@@ -32,7 +34,24 @@ pub fn client(namespace: &TestNamespace, user: &str) -> Client {
 }
 
 /// What the plugin prints for a user, if it goes well, and else what it complains of.
+///
+/// Another test may just have killed the replica of the operator that the API server asks: it goes on asking that one for
+/// a moment, and answers so. Then the plugin is asked again.
 pub fn plugin(namespace: &TestNamespace, user: &str, args: &[&str]) -> Result<String, String> {
+    let mut said = once(namespace, user, args);
+    let deadline = Instant::now() + QUICK;
+    while Instant::now() < deadline && said.as_ref().is_err_and(|why| is_nobody_there(why)) {
+        sleep(Duration::from_millis(250));
+        said = once(namespace, user, args);
+    }
+    said
+}
+
+fn is_nobody_there(complaint: &str) -> bool {
+    complaint.contains("error trying to reach service") && complaint.contains("connection refused")
+}
+
+fn once(namespace: &TestNamespace, user: &str, args: &[&str]) -> Result<String, String> {
     let output = command(namespace, user, args).output().unwrap();
     let Output {
         status,
