@@ -7,7 +7,7 @@ use atelier_apiserver::{Body, BoxError, Call, Reason, Refusal, empty};
 use bytes::Bytes;
 use futures::io::{AsyncBufRead, AsyncBufReadExt as _};
 use futures::stream::{BoxStream, select_all};
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response};
 use http_body::Frame;
@@ -140,12 +140,7 @@ async fn archived(
             Trouble::Untried(_) => Refusal::unavailable(message, Duration::from_secs(1)),
         }
     })?;
-    let frames = parts.map_ok(Frame::data).map_err(BoxError::from);
-    let mut response = Response::new(empty());
-    *response.body_mut() = StreamBody::new(frames).boxed_unsync();
-    let gzip = HeaderValue::from_static("application/gzip");
-    response.headers_mut().insert(CONTENT_TYPE, gzip);
-    Ok(response)
+    Ok(streamed(parts, "application/gzip"))
 }
 
 /// From when to when, as a log's `sinceTime` and `sinceSeconds`, and `untilTime`.
@@ -224,7 +219,7 @@ async fn open(pods: &Api<Pod>, name: &str, params: &LogParams) -> Result<Lines, 
 /// Whole lines with their ends, so that those of several pods do not mix.
 fn lines(
     reader: impl AsyncBufRead + Send + 'static,
-) -> impl futures::Stream<Item = std::io::Result<Vec<u8>>> + Send {
+) -> impl Stream<Item = std::io::Result<Vec<u8>>> + Send {
     futures::stream::try_unfold(Box::pin(reader), async |mut reader| {
         let mut line = Vec::new();
         let read = reader.read_until(b'\n', &mut line).await?;
@@ -243,13 +238,18 @@ fn prefixed(prefix: Option<&str>, mut line: Vec<u8>) -> Vec<u8> {
 }
 
 fn answer(lines: Lines) -> Response<Body> {
-    let frames = lines
-        .map_ok(|line| Frame::data(Bytes::from(line)))
-        .map_err(BoxError::from);
+    streamed(lines.map_ok(Bytes::from), "text/plain; charset=utf-8")
+}
+
+fn streamed(
+    pieces: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+    content_type: &'static str,
+) -> Response<Body> {
+    let frames = pieces.map_ok(Frame::data).map_err(BoxError::from);
     let mut response = Response::new(empty());
     *response.body_mut() = StreamBody::new(frames).boxed_unsync();
-    let text = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, text);
+    let content_type = HeaderValue::from_static(content_type);
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
 }
 

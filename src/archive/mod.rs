@@ -17,6 +17,9 @@ use atelier_api::v1alpha1::StorageType;
 use atelier_api::{WebService, Workspace};
 use atelier_storage::Store;
 use bytes::Bytes;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use kube::runtime::reflector::ObjectRef;
 
 use crate::ctx::Ctx;
@@ -42,6 +45,11 @@ pub fn wanted(service: &WebService, storage: StorageType) -> Option<u32> {
     let wanted = telemetry.enabled && archive.enabled && storage != StorageType::None;
     // The schema has it positive.
     wanted.then(|| archive.max_delay_seconds.unsigned_abs())
+}
+
+/// The day of a moment, as parts bear it.
+fn day(at: Timestamp) -> Date {
+    at.to_zoned(TimeZone::UTC).date()
 }
 
 impl Archive {

@@ -14,12 +14,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::{Stream, TryStreamExt as _};
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 use kube::ResourceExt as _;
 use serde_json::json;
 
-use super::Archive;
+use super::{Archive, day};
 use crate::workspace::storage::Trouble;
 
 /// How far clocks of gateways and storages may be apart.
@@ -37,7 +36,6 @@ pub struct Span {
 impl Span {
     /// The days that it touches, the first one first.
     fn days(self) -> impl Iterator<Item = Date> + Send {
-        let day = |at: Timestamp| at.to_zoned(TimeZone::UTC).date();
         let last = day(self.until);
         day(self.since)
             .series(1.day())

@@ -9,13 +9,12 @@ use atelier_api::archive::{folder_of, of_path};
 use atelier_storage::Error as StorageError;
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 use kube::ResourceExt as _;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Archive, wanted};
+use super::{Archive, day, wanted};
 use crate::workspace::gate::{Gate, gate};
 use crate::workspace::storage::Trouble;
 
@@ -57,8 +56,7 @@ pub async fn sweep(archive: Arc<Archive>, stop: CancellationToken) {
 
 /// The first day that is kept.
 fn first_kept(now: Timestamp, keep_days: i32) -> Option<Date> {
-    let today = now.to_zoned(TimeZone::UTC).date();
-    today.checked_sub(i64::from(keep_days).days()).ok()
+    day(now).checked_sub(i64::from(keep_days).days()).ok()
 }
 
 impl Archive {

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use atelier_api::conditions::{STORAGE_READY, reasons};
+use atelier_api::conditions::reasons;
 use atelier_api::gateway_telemetry::{
     Endpoint, GatewayTelemetry, HEADERS_KEY, OtlpTarget, TELEMETRY_KEY, TelemetryHeaders,
 };
@@ -24,6 +24,7 @@ use crate::ctx::Ctx;
 use crate::kit::Error;
 use crate::kit::brought::Brought;
 use crate::kit::meta::Parent;
+use crate::workspace::storage::State;
 
 /// What a Secret with headers comes to: the digest of what gateways would be told, or why it cannot be that.
 pub type Credential = Result<[u8; 32], String>;
@@ -72,12 +73,8 @@ pub fn archiving(service: &WebService, workspace: &Workspace, heard: bool) -> Op
             message: "records reach the archive through the operator, which nobody here signs a certificate for: an administrator sets the chart's value actions.enabled".into(),
         });
     }
-    let storage = workspace.status.as_ref().and_then(|status| {
-        let mut conditions = status.conditions.iter();
-        conditions.find(|condition| condition.type_ == STORAGE_READY)
-    });
-    Some(match storage {
-        Some(ready) if ready.status == "True" => Archiving {
+    Some(match State::recorded(workspace) {
+        Some(state) if state.ready => Archiving {
             works: Some(true),
             reason: reasons::ARCHIVING.into(),
             message: format!(
@@ -87,7 +84,7 @@ pub fn archiving(service: &WebService, workspace: &Workspace, heard: bool) -> Op
         },
         Some(not) => Archiving {
             works: Some(false),
-            reason: not.reason.clone(),
+            reason: not.reason,
             message: format!(
                 "the storage of Workspace {name} does not take records: {}",
                 not.message

@@ -34,7 +34,7 @@ const MOMENT: &str = "%Y%m%dT%H%M%S%.3fZ";
 pub struct Part {
     /// The day of all its records, by the time that each bears.
     pub day: Date,
-    /// When it was begun: before its first record was handed in, and after that record's request had ended.
+    /// When it was begun: when the first of its records was taken out of the queue.
     pub begun: Timestamp,
     /// Counts the parts of one process.
     pub number: u32,

@@ -101,39 +101,27 @@ impl Lost {
     /// What may help.
     #[must_use]
     pub fn advice(self, sink: Sink) -> &'static str {
-        match (self, sink) {
-            (Self::Failed, _) => "this is a fault of the gateway: please report it",
-            (_, Sink::Archive) => self.advice_on_archive(),
-            _ => self.advice_on_collector(),
-        }
-    }
-
-    fn advice_on_archive(self) -> &'static str {
-        match self {
-            Self::QueueFull => "see why the operator or the workspace's storage takes so long",
-            Self::TimedOut => {
+        match (sink, self) {
+            (_, Self::Failed) => "this is a fault of the gateway: please report it",
+            (Sink::Archive, Self::QueueFull) => {
+                "see why the operator or the workspace's storage takes so long"
+            }
+            (Sink::Archive, Self::TimedOut) => {
                 "see that the operator runs, what the condition StorageReady of the Workspace says, and that no network policy is between"
             }
-            Self::Refused | Self::Rejected => {
+            (Sink::Archive, Self::Refused | Self::Rejected) => {
                 "see the condition TelemetryArchiving of the WebService; a gateway and an operator of different versions may not understand each other"
             }
-            Self::Ended => "an archive that answers sooner would have got them",
-            Self::Failed => "",
-        }
-    }
-
-    fn advice_on_collector(self) -> &'static str {
-        match self {
-            Self::QueueFull => "give the collector more to work with",
-            Self::TimedOut => {
+            (Sink::Archive, Self::Ended) => "an archive that answers sooner would have got them",
+            (_, Self::QueueFull) => "give the collector more to work with",
+            (_, Self::TimedOut) => {
                 "see that the collector runs, that spec.telemetry.otlp.endpoint leads to it and that no network policy is between"
             }
-            Self::Refused => {
+            (_, Self::Refused) => {
                 "see that spec.telemetry.otlp names the collector's port for OTLP over HTTP, and that the headers in its Secret are those the collector asks for"
             }
-            Self::Rejected => "the collector's own log says why it does not take them",
-            Self::Ended => "a collector that answers sooner would have got them",
-            Self::Failed => "",
+            (_, Self::Rejected) => "the collector's own log says why it does not take them",
+            (_, Self::Ended) => "a collector that answers sooner would have got them",
         }
     }
 }

@@ -188,11 +188,10 @@ impl State {
 
 /// What others go by: whether the storage works, as the status says, and why it does not.
 pub fn told(workspace: &Workspace) -> Option<String> {
-    let conditions = &workspace.status.as_ref()?.conditions;
-    let condition = conditions.iter().find(|c| c.type_ == STORAGE_READY)?;
+    let state = State::recorded(workspace)?;
     Some(format!(
         "{} {} {}",
-        condition.status, condition.reason, condition.message
+        state.ready, state.reason, state.message
     ))
 }
 

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use tokio::{
     sync::{mpsc, watch},
     task::spawn_blocking,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -31,7 +31,7 @@ use crate::{
     telemetry::{
         pipe::Pipe,
         queue::Queue,
-        worker::{Ending, gather},
+        worker::{self, Ending, gather},
     },
 };
 use carrier::Carrier;
@@ -40,9 +40,6 @@ use parts::{Finished, Parts};
 /// How long a part is tried for. Longer than a storage takes to start anew, or an operator to be replaced; what comes
 /// meanwhile is gathered.
 const PATIENCE: Duration = Duration::from_secs(600);
-
-/// How long dropped records may take to be counted.
-const KILL_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Where records wait for the archive.
 #[derive(Debug)]
@@ -100,11 +97,7 @@ impl Archive {
     pub async fn finish(&self, limit: Duration) {
         self.on.store(false, Ordering::Relaxed);
         self.ending.closing.cancel();
-        self.tasks.close();
-        if timeout(limit, self.tasks.wait()).await.is_err() {
-            self.ending.kill.cancel();
-            let _ = timeout(KILL_TIMEOUT, self.tasks.wait()).await;
-        }
+        worker::finish(&self.tasks, &self.ending.kill, limit).await;
     }
 }
 
@@ -127,8 +120,8 @@ impl Archivist {
             }
         });
         while !archive.ending.closing.is_cancelled() {
-            let after = self.turn();
-            let due = self.parts.due(after.unwrap_or_default());
+            self.turn();
+            let due = self.parts.due(self.after());
             tokio::select! {
                 () = gather(&archive.queue, &archive.ending.closing) => {}
                 () = at(due) => {}
@@ -137,9 +130,7 @@ impl Archivist {
                 },
             }
             self.take(&pipe, &finished).await;
-            let after = self.wanted.borrow().records_after_seconds;
-            let after = after.map(|seconds| Duration::from_secs(seconds.into()));
-            let over = self.parts.over(Instant::now(), after.unwrap_or_default());
+            let over = self.parts.over(Instant::now(), self.after());
             send(over, &finished).await;
         }
         archive.queue.close();
@@ -147,8 +138,14 @@ impl Archivist {
         send(self.parts.all(), &finished).await;
     }
 
-    /// On or off, as it is wanted: after how long a record is to be in the archive.
-    fn turn(&mut self) -> Option<Duration> {
+    /// After how long a part is to be on its way: at once, where there is to be no archive any more.
+    fn after(&self) -> Duration {
+        let after = self.wanted.borrow().records_after_seconds;
+        Duration::from_secs(after.unwrap_or_default().into())
+    }
+
+    /// On or off, as it is wanted.
+    fn turn(&mut self) {
         let after = self.wanted.borrow_and_update().records_after_seconds;
         let before = self.archive.on.swap(after.is_some(), Ordering::Relaxed);
         match (before, after) {
@@ -159,7 +156,6 @@ impl Archivist {
             (true, None) => tracing::info!("records are not archived any more"),
             _ => {}
         }
-        after.map(|seconds| Duration::from_secs(seconds.into()))
     }
 
     /// Takes what waits in the queue into parts. Those that are full go on their way.

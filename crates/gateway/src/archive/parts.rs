@@ -30,11 +30,16 @@ struct Growing {
     count: u64,
 }
 
+// A Vec takes every byte.
 impl Growing {
+    fn take(&mut self, line: &[u8]) {
+        let _ = self.encoder.write_all(line);
+        self.count += 1;
+    }
+
     fn finish(self) -> Finished {
         Finished {
             part: self.part,
-            // A Vec takes every byte.
             body: self.encoder.finish().unwrap_or_default().into(),
             count: self.count,
         }
@@ -106,14 +111,6 @@ impl Parts {
     fn take_if(&mut self, mut is_it: impl FnMut(&Growing) -> bool) -> Vec<Finished> {
         let taken = self.growing.extract_if(.., |_, part| is_it(part));
         taken.map(|(_, part)| part.finish()).collect()
-    }
-}
-
-impl Growing {
-    fn take(&mut self, line: &[u8]) {
-        // As above.
-        let _ = self.encoder.write_all(line);
-        self.count += 1;
     }
 }
 

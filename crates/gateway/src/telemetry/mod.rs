@@ -17,7 +17,7 @@ use atelier_api::gateway_telemetry::{
     GatewayTelemetry, HEADERS_KEY, TELEMETRY_KEY, TelemetryHeaders,
 };
 use http::HeaderMap;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -45,9 +45,6 @@ use worker::{Ending, Exporter};
 
 /// How long an export that was turned off or changed may take to get rid of what it has.
 const LINGER: Duration = Duration::from_secs(5);
-
-/// How long dropped records may take to be counted.
-const KILL_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What the Secret says of telemetry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -245,10 +242,6 @@ impl Telemetry {
         if let Some(live) = self.live.swap(None) {
             live.end();
         }
-        self.tasks.close();
-        if timeout(limit, self.tasks.wait()).await.is_err() {
-            self.kill.cancel();
-            let _ = timeout(KILL_TIMEOUT, self.tasks.wait()).await;
-        }
+        worker::finish(&self.tasks, &self.kill, limit).await;
     }
 }

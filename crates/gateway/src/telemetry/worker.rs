@@ -6,9 +6,9 @@ use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use tokio::{
     task::spawn_blocking,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     otlp::{self, Encoded, Source},
@@ -23,6 +23,9 @@ const GATHER: Duration = Duration::from_secs(1);
 
 /// How long a batch is tried for. Longer than a collector takes to start anew; what comes meanwhile waits in the queue.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long dropped records may take to be counted.
+const KILL_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// When to end.
 #[derive(Clone, Debug)]
@@ -112,6 +115,15 @@ impl Exporter {
             self.logs.deliver(logs, readable, kill),
             self.traces.deliver(traces, with_span, kill),
         );
+    }
+}
+
+/// Lets the tasks that send get rid of what they have, for so long, and then count what is left.
+pub async fn finish(tasks: &TaskTracker, kill: &CancellationToken, limit: Duration) {
+    tasks.close();
+    if timeout(limit, tasks.wait()).await.is_err() {
+        kill.cancel();
+        let _ = timeout(KILL_TIMEOUT, tasks.wait()).await;
     }
 }
 

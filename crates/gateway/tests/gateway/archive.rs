@@ -8,10 +8,8 @@ use atelier_api::{
 };
 use atelier_gateway::{
     archive::Archive,
-    args,
     metrics::{Metrics, Sink},
     policy::Store,
-    report::way::Way,
 };
 use flate2::read::MultiGzDecoder;
 use http::StatusCode;
@@ -19,8 +17,8 @@ use tokio::time::sleep;
 
 use crate::{
     harness::eventually,
-    intake::{Came, Intake},
-    pki::{Ca, OPERATOR, reading},
+    intake::{Came, Intake, arguments, way},
+    pki::{Ca, OPERATOR},
 };
 
 /// The part of a gateway that archives.
@@ -36,26 +34,11 @@ impl Archiving {
         let token =
             std::env::temp_dir().join(format!("atelier-archive-{}-{port}", std::process::id()));
         fs::write(&token, "first\n").expect("a file");
-        let line = [
-            "atelier-gateway".to_owned(),
-            "--namespace=ml".to_owned(),
-            "--service=iris".to_owned(),
-            "--workspace=ws".to_owned(),
-            "--replica=iris-0".to_owned(),
-            "--internal-secret=iris-gateway-tls".to_owned(),
-            format!("--internal-client={OPERATOR}"),
-            format!("--report-to=127.0.0.1:{port}"),
-            format!("--report-token={}", token.display()),
-        ];
-        let args = args::parse(line.map(Into::into)).expect("valid");
+        let args = arguments(port, &token, &[]);
         let metrics = Metrics::new();
         let store = Store::new(metrics.clone());
-        let trust = reading(&ca.server(&[ca]));
-        let way = Way::from_args(&args, Some(trust))
-            .expect("TLS")
-            .expect("asked for");
         let archive = Arc::new(Archive::new(metrics.clone()));
-        archive.start(Arc::new(way), store.wanted());
+        archive.start(way(&args, ca), store.wanted());
         Self {
             archive,
             metrics,

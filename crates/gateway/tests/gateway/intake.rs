@@ -1,7 +1,14 @@
 //! A replica of the operator that takes what gateways tell it, for tests.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
+use atelier_gateway::{
+    args::{self, Args},
+    report::way::Way,
+};
 use atelier_pki::server_config;
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -12,7 +19,31 @@ use rcgen::ExtendedKeyUsagePurpose;
 use tokio::{net::TcpListener, time::Instant};
 use tokio_rustls::TlsAcceptor;
 
-use crate::pki::{Ca, reading};
+use crate::pki::{Ca, OPERATOR, reading};
+
+/// The arguments of a gateway that tells an operator at this port, as the pod whose token is in this file.
+pub fn arguments(port: u16, token: &Path, more: &[&str]) -> Args {
+    let line = [
+        "atelier-gateway".to_owned(),
+        "--namespace=ml".to_owned(),
+        "--service=iris".to_owned(),
+        "--workspace=ws".to_owned(),
+        "--replica=iris-0".to_owned(),
+        "--internal-secret=iris-gateway-tls".to_owned(),
+        format!("--internal-client={OPERATOR}"),
+        format!("--report-to=127.0.0.1:{port}"),
+        format!("--report-token={}", token.display()),
+    ];
+    let line = line.iter().map(String::as_str).chain(more.iter().copied());
+    args::parse(line.map(Into::into)).expect("valid")
+}
+
+/// The way that those ask for, to an operator of this authority.
+pub fn way(args: &Args, ca: &Ca) -> Arc<Way> {
+    let trust = reading(&ca.server(&[ca]));
+    let way = Way::from_args(args, Some(trust)).expect("TLS");
+    Arc::new(way.expect("asked for"))
+}
 
 /// One report, as it came in.
 #[derive(Clone, Debug)]

@@ -1,15 +1,9 @@
 //! What the operator is told of the load, when, and who is told nothing.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use atelier_api::report::{LOAD_PATH, Load, Wanted};
-use atelier_gateway::{
-    args,
-    limits::Limits,
-    metrics::Metrics,
-    policy::Store,
-    report::{self, way::Way},
-};
+use atelier_gateway::{limits::Limits, metrics::Metrics, policy::Store, report};
 use http::StatusCode;
 use tokio::{
     task::JoinHandle,
@@ -18,8 +12,8 @@ use tokio::{
 
 use crate::{
     harness::eventually,
-    intake::{Came, Intake},
-    pki::{Ca, OPERATOR, reading},
+    intake::{Came, Intake, arguments, way},
+    pki::{Ca, OPERATOR},
 };
 
 /// What a report says.
@@ -47,27 +41,14 @@ impl Reporting {
         let token =
             std::env::temp_dir().join(format!("atelier-report-{}-{port}", std::process::id()));
         fs::write(&token, "first\n").expect("a file");
-        let line = [
-            "atelier-gateway".to_owned(),
-            "--namespace=ml".to_owned(),
-            "--service=iris".to_owned(),
-            "--workspace=ws".to_owned(),
-            "--replica=iris-0".to_owned(),
-            "--internal-secret=iris-gateway-tls".to_owned(),
-            format!("--internal-client={OPERATOR}"),
-            format!("--report-to=127.0.0.1:{port}"),
-            format!("--report-token={}", token.display()),
-            "--concurrent-requests=2".to_owned(),
-            "--queue-wait-ms=20000".to_owned(),
-        ];
-        let args = args::parse(line.map(Into::into)).expect("valid");
+        let args = arguments(
+            port,
+            &token,
+            &["--concurrent-requests=2", "--queue-wait-ms=20000"],
+        );
         let metrics = Metrics::new();
         let (limits, store) = (Limits::new(&args, metrics.clone()), Store::new(metrics));
-        let trust = reading(&ca.server(&[ca]));
-        let way = Way::from_args(&args, Some(trust))
-            .expect("TLS")
-            .expect("asked for");
-        let task = tokio::spawn(report::run(Arc::new(way), limits.gauge(), store.wanted()));
+        let task = tokio::spawn(report::run(way(&args, ca), limits.gauge(), store.wanted()));
         Self {
             limits,
             store,

@@ -8,19 +8,20 @@ mod corpus;
 mod http2;
 mod judge;
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{cell::RefCell, collections::HashMap, time::Duration};
 
 use atelier_api::gateway_policy::{GatewayPolicy, Revoked};
 use atelier_testkit::tokens::Issuer;
 use futures::future::join_all;
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::{
     harness::{Gateway, PATIENCE, PRIMARY, SECONDARY, in_pod, policy},
     http_client::metrics,
 };
-use backends::Backend;
+use backends::{Account, Backend};
 use client::{Answer, Connection, Manner, answers, harmless, play};
 use corpus::Case;
 use judge::Run;
@@ -99,35 +100,51 @@ async fn judge(model: Backend, door: Door, manner: Manner) {
     gateway.until_ready().await;
     let cases = corpus::all(&door.key);
     let (seen, mut problems) = play_all(&cases, &door, manner).await;
-    let kept = |case: &&Case| case.end == corpus::End::Kept;
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        // Accounts and records are written behind the answers.
-        let idle = metrics()
-            .await
-            .contains("atelier_gateway_requests_in_flight 0\n");
+    let kept = cases.iter().filter(|case| case.end == corpus::End::Kept);
+    println!(
+        "{} cases, {} of them with another request behind",
+        cases.len(),
+        kept.count()
+    );
+    let found = |records, accounts| {
         let run = Run {
             cases: &cases,
             answers: &seen.answers,
             harmless: seen.harmless,
-            records: gateway.records(),
-            accounts: model.accounts(),
+            records,
+            accounts,
             subject: door.subject,
             key: &door.key,
         };
-        let found = run.problems();
-        if (idle && found.is_empty()) || Instant::now() > deadline {
-            let kept = cases.iter().filter(kept).count();
-            let (records, accounts) = (run.records.len(), run.accounts.len());
-            println!(
-                "{} cases, {kept} of them with another request behind: {records} records, the model saw {accounts}",
-                cases.len()
-            );
-            problems.extend(found);
-            break;
+        run.problems()
+    };
+    problems.extend(left(&gateway, &model, found).await);
+    assert_clean(&problems, &gateway, &door);
+}
+
+/// The problems that are left once nothing is under way: accounts and records are written behind the answers.
+async fn left(
+    gateway: &Gateway,
+    model: &Backend,
+    found: impl Fn(Vec<Value>, Vec<Account>) -> Vec<String>,
+) -> Vec<String> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let idle = metrics()
+            .await
+            .contains("atelier_gateway_requests_in_flight 0\n");
+        let (records, accounts) = (gateway.records(), model.accounts());
+        let (recorded, seen) = (records.len(), accounts.len());
+        let problems = found(records, accounts);
+        if (idle && problems.is_empty()) || Instant::now() > deadline {
+            println!("{recorded} records, the model saw {seen}");
+            return problems;
         }
-        sleep(std::time::Duration::from_millis(20)).await;
+        sleep(Duration::from_millis(20)).await;
     }
+}
+
+fn assert_clean(problems: &[String], gateway: &Gateway, door: &Door) {
     assert!(problems.is_empty(), "{}", problems.join("\n\n"));
     assert!(
         !gateway.said().contains(&door.key),

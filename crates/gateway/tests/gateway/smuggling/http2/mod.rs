@@ -4,15 +4,18 @@
 mod corpus;
 mod frames;
 
-use std::{cell::RefCell, collections::HashMap, time::Duration};
+use std::{cell::RefCell, collections::HashMap};
 
 use futures::future::join_all;
-use tokio::time::{Instant, sleep};
 
-use super::{AT_ONCE, Door, backends::Backend, judge::Run};
+use super::{
+    AT_ONCE, Door, assert_clean,
+    backends::{Account, Backend},
+    judge::Run,
+    left,
+};
 use crate::{
-    harness::{Gateway, PATIENCE, in_pod},
-    http_client::metrics,
+    harness::{Gateway, in_pod},
     pki::Ca,
     tls::Mounted,
     tls_client::{Client, H2},
@@ -62,39 +65,23 @@ async fn judge(model: Backend, door: Door) {
     let client = Client::new(&ca, H2, rustls::ALL_VERSIONS);
     let cases = corpus::all(&door.key);
     let mut problems = play_all(&cases, &client, &door).await;
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        // Accounts and records are written behind the answers.
-        let idle = metrics()
-            .await
-            .contains("atelier_gateway_requests_in_flight 0\n");
+    println!("{} cases", cases.len());
+    let found = |records, accounts| {
         let run = Run {
             cases: &[],
             answers: &HashMap::new(),
             harmless: 0,
-            records: gateway.records(),
-            accounts: model.accounts(),
+            records,
+            accounts,
             subject: door.subject,
             key: &door.key,
         };
         let mut found = run.strangers();
         found.extend(cases.iter().filter_map(|case| wrong(case, &run)));
-        if (idle && found.is_empty()) || Instant::now() > deadline {
-            let (records, accounts) = (run.records.len(), run.accounts.len());
-            println!(
-                "{} cases: {records} records, the model saw {accounts}",
-                cases.len()
-            );
-            problems.extend(found);
-            break;
-        }
-        sleep(Duration::from_millis(20)).await;
-    }
-    assert!(problems.is_empty(), "{}", problems.join("\n\n"));
-    assert!(
-        !gateway.said().contains(&door.key),
-        "a credential was told of"
-    );
+        found
+    };
+    problems.extend(left(&gateway, &model, found).await);
+    assert_clean(&problems, &gateway, &door);
 }
 
 /// What a case should have come to and has not.
@@ -109,7 +96,7 @@ fn wrong(case: &Case, run: &Run) -> Option<String> {
         .collect();
     let right = match &case.expected {
         Expected::Passed(body) => {
-            let same = |one: &super::backends::Account| one.body.as_deref() == Some(body);
+            let same = |one: &Account| one.body.as_deref() == Some(body);
             statuses == [200] && seen.len() == 1 && seen.iter().all(|one| same(one))
         }
         Expected::Status(status) => statuses == [*status] && seen.is_empty(),
