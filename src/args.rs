@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use atelier_storage::Place;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
@@ -55,7 +56,10 @@ pub struct OperatorArgs {
     /// Image of the server of an embedded storage.
     #[arg(long, env = "ATELIER_STORAGE_IMAGE")]
     pub storage_image: String,
-    /// How often it is tried whether the storage of a workspace works.
+    /// The service's own storage.
+    #[command(flatten)]
+    pub service_storage: ServiceStorageArgs,
+    /// How often it is tried whether the storage of a workspace works, or the service's own.
     #[arg(long, env = "ATELIER_STORAGE_PROBE", default_value = "5m")]
     pub storage_probe: SignedDuration,
     /// For how long fewer replicas of a web service with autoscale have to do before there are fewer.
@@ -79,6 +83,24 @@ pub struct OperatorArgs {
     /// Logging.
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+/// Where the service itself keeps objects.
+#[derive(Clone, Debug, Args)]
+pub struct ServiceStorageArgs {
+    /// Where it is: JSON, as `{"type":"S3","region":"us-east-1","bucket":"atelier"}`. Without it there is none.
+    #[arg(long, env = "ATELIER_SERVICE_STORAGE", value_parser = place, requires = "service_storage_secret")]
+    pub service_storage: Option<Place>,
+    /// The Secret, in the operator's own namespace, with its credential.
+    #[arg(long, env = "ATELIER_SERVICE_STORAGE_SECRET")]
+    pub service_storage_secret: Option<String>,
+    /// Who signs its certificate, where it is a store that is brought and not one of the public authorities: PEM.
+    #[arg(long, env = "ATELIER_SERVICE_STORAGE_CA")]
+    pub service_storage_ca: Option<String>,
+}
+
+fn place(text: &str) -> Result<Place, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
 /// Where an installation is.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use atelier_api::{ComputeTarget, RoleAssignment, Run, WebService, Workspace};
 use atelier_pki::Issuer;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim};
+use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Client;
 use kube::api::PartialObjectMeta;
 use kube::runtime::reflector::Store;
@@ -15,8 +16,8 @@ use tokio::sync::Notify;
 use crate::compute_target::Board;
 use crate::kit::access::Access;
 use crate::kit::apply::Applier;
-use crate::kit::brought::BroughtSecrets;
-use crate::kit::children::Children;
+use crate::kit::brought::{BroughtObjects, BroughtSecrets};
+use crate::kit::children::{Children, VolumeView};
 use crate::kit::contest::Contests;
 use crate::kit::events::Events;
 use crate::kit::metrics::Metrics;
@@ -67,6 +68,8 @@ pub struct Stores {
     pub runs: Store<Run>,
     /// Web services.
     pub web_services: Store<WebService>,
+    /// The cluster's StorageClasses.
+    pub storage_classes: Store<StorageClass>,
 }
 
 /// What every reconcile gets.
@@ -107,6 +110,8 @@ pub struct Ctx {
     pub scaler: Arc<Scaler>,
     /// Credentials for collectors that services name and others keep: their digests.
     pub credentials: Arc<BroughtSecrets<Credential>>,
+    /// Claims that workspaces name as their file shares and others keep.
+    pub claims: Arc<BroughtObjects<PersistentVolumeClaim, VolumeView>>,
     /// What is known of the workspaces' storages.
     pub probes: Probes,
     /// Tells that a workspace is gone.

@@ -22,6 +22,7 @@ pub mod region;
 pub mod relay;
 pub mod role_assignment;
 pub mod run;
-pub mod serving;
+pub mod service_storage;
+mod serving;
 pub mod web_service;
 pub mod workspace;

@@ -12,6 +12,7 @@ use futures::StreamExt as _;
 use futures::channel::mpsc::unbounded;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Client;
 use kube::api::PartialObjectMeta;
 use prometheus_client::registry::Registry;
@@ -23,14 +24,14 @@ use tracing::info;
 
 use crate::admin::{self, Admin};
 use crate::archive::{self, Archive};
-use crate::args::OperatorArgs;
+use crate::args::{OperatorArgs, ServiceStorageArgs};
 use crate::compute_target::{self, Board};
 use crate::ctx::{Ctx, Settings, Stores};
 use crate::intake::{self, Intake};
 use crate::kit::access::Access;
-use crate::kit::brought::BroughtSecrets;
+use crate::kit::brought::{BroughtObjects, BroughtSecrets};
 use crate::kit::child::ChildKind;
-use crate::kit::children::Children;
+use crate::kit::children::{Children, VolumeView};
 use crate::kit::contest::Contests;
 use crate::kit::events::Events;
 use crate::kit::metrics::Metrics;
@@ -39,6 +40,7 @@ use crate::kit::watch::Watches;
 use crate::kit::{driver, primary};
 use crate::leader::Election;
 use crate::region::Regions;
+use crate::service_storage;
 use crate::serving::{self, Serving};
 use crate::web_service::scale::Scaler;
 use crate::workspace::storage::Probes;
@@ -92,7 +94,9 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     let (runs, runs_filled, run_stream) =
         primary::watch::<Run>(client.clone(), tell.clone(), of_target);
     let (web_services, web_services_filled, service_stream) =
-        primary::watch::<WebService>(client.clone(), tell, |_| None);
+        primary::watch::<WebService>(client.clone(), tell.clone(), |_| None);
+    let (storage_classes, storage_classes_filled, class_stream) =
+        primary::watch::<StorageClass>(client.clone(), tell, workspace::files::told);
     let filled = [
         namespaces_filled,
         workspaces_filled,
@@ -100,6 +104,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         compute_targets_filled,
         runs_filled,
         web_services_filled,
+        storage_classes_filled,
     ];
     let stores = Stores {
         namespaces,
@@ -108,6 +113,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         compute_targets,
         runs,
         web_services,
+        storage_classes,
     };
 
     let serving = match args.serving.serve_listen {
@@ -146,6 +152,12 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
             "WebService",
             web_service::telemetry::credential,
         ),
+        claims: BroughtObjects::new(
+            client.clone(),
+            triggers.clone(),
+            "Workspace",
+            VolumeView::of,
+        ),
         regions,
         access: Access::default(),
         client,
@@ -167,6 +179,10 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let ready = CancellationToken::new();
     let all_filled = CancellationToken::new();
+    let tally = workspace::tally::Tally(ctx.stores.workspaces.clone());
+    registry
+        .sub_registry_with_prefix("atelier")
+        .register_collector(Box::new(tally));
     let admin = Arc::new(Admin {
         registry,
         ready: ready.clone(),
@@ -187,6 +203,11 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         let mut namespace_stream = pin!(namespace_stream);
         while namespace_stream.next().await.is_some() {}
         "watch of namespaces"
+    });
+    vital.spawn(async move {
+        let mut class_stream = pin!(class_stream);
+        while class_stream.next().await.is_some() {}
+        "watch of StorageClasses"
     });
     let watching = ctx.clone();
     vital.spawn(async move {
@@ -210,6 +231,14 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         Some((address, serving)) => Some(serve(&args, *address, serving, &ctx, &stop, &mut vital)?),
         None => None,
     };
+    if let Some(wish) = own_storage(&args.service_storage) {
+        let (ctx, until) = (ctx.clone(), stop.clone());
+        let every = args.storage_probe.unsigned_abs();
+        vital.spawn(async move {
+            service_storage::run(ctx, wish, every, until).await;
+            "the service's own storage"
+        });
+    }
     // Ready for the cluster's requests, which says nothing of who leads.
     vital.spawn({
         let (filled, ready, until) = (all_filled.clone(), ready.clone(), stop.clone());
@@ -376,8 +405,10 @@ fn serve(
         });
     }
     if let Some(issuer) = serving.issuer() {
+        let place = args.service_storage.service_storage.as_ref();
+        let storage = service_storage::certificate(place, &args.namespace);
         let (namespace, args) = (&args.namespace, &args.serving);
-        let config = serving::certificates(namespace, args, issuer, &ctx.children)?;
+        let config = serving::certificates(namespace, args, storage, issuer, &ctx.children)?;
         let mut changes = issuer.changes();
         let services = ctx.clone();
         vital.spawn(async move {
@@ -411,6 +442,15 @@ async fn fill(stores: &[CancellationToken], children: &Children) {
     while !children.is_listed_everywhere(ChildKind::RoleBinding) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// What the installation says of the service's own storage, if it has one.
+fn own_storage(args: &ServiceStorageArgs) -> Option<service_storage::Wish> {
+    Some(service_storage::Wish {
+        place: args.service_storage.clone()?,
+        secret: args.service_storage_secret.clone()?,
+        authorities: args.service_storage_ca.clone(),
+    })
 }
 
 fn settings(args: &OperatorArgs, gateways_listen: bool) -> Settings {

@@ -61,10 +61,13 @@ async fn relay(ctx: &Ctx, change: &Change) {
         "Workspace" => {
             if change.gone {
                 ctx.probes.forget(&change.uid);
+                ctx.claims.let_go(namespace, &change.name);
                 ctx.workspace_gone.notify_one();
             }
             everything_in(ctx, namespace);
         }
+        // What a claim can be depends on it.
+        "StorageClass" => ctx.triggers.fire_all(&ctx.stores.workspaces, |_| true),
         "RoleAssignment" if change.gone => {
             role_assignment::deleted(ctx, namespace, &change.uid).await
         }

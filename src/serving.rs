@@ -165,11 +165,12 @@ fn periods(args: &ServingArgs) -> anyhow::Result<Periods> {
     Ok(periods)
 }
 
-/// What certificates there are to be, and who is told whom to trust. A rotation waits for those of the gateways that
+/// What certificates there are to be, `more` among them, and who is told whom to trust. A rotation waits for those of the gateways that
 /// `children` has.
 pub fn certificates(
     namespace: &str,
     args: &ServingArgs,
+    more: Option<Leaf>,
     issuer: &Arc<Issuer>,
     children: &Arc<Children>,
 ) -> anyhow::Result<Config> {
@@ -183,7 +184,7 @@ pub fn certificates(
     Ok(Config {
         namespace: namespace.to_owned(),
         authority_secret: AUTHORITY.to_owned(),
-        leaves: vec![
+        leaves: [
             Leaf::of_service(CERTIFICATE.to_owned(), service, namespace),
             Leaf {
                 secret_name: CLIENT.to_owned(),
@@ -192,7 +193,10 @@ pub fn certificates(
                 ips: vec![],
                 purpose: Purpose::Client,
             },
-        ],
+        ]
+        .into_iter()
+        .chain(more)
+        .collect(),
         targets: vec![
             Target::new(TargetKind::Mutating, WEBHOOKS),
             Target::new(TargetKind::ApiService, api),

@@ -15,6 +15,8 @@ mod credentials;
 mod endurance;
 #[path = "actions/expose.rs"]
 mod expose;
+#[path = "actions/files.rs"]
+mod files;
 #[path = "actions/identity.rs"]
 mod identity;
 #[path = "actions/keys.rs"]

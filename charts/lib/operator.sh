@@ -52,6 +52,9 @@ create - serviceaccounts - - - no
 create events.k8s.io events - - - no
 create - serviceaccounts token - - no
 update admissionregistration.k8s.io validatingadmissionpolicies - - - no
+list storage.k8s.io storageclasses - - - yes
+watch storage.k8s.io storageclasses - - - yes
+create storage.k8s.io storageclasses - - - no
 list apiextensions.k8s.io customresourcedefinitions - httproutes.gateway.networking.k8s.io - yes
 watch apiextensions.k8s.io customresourcedefinitions - backendtlspolicies.gateway.networking.k8s.io - yes
 list apiextensions.k8s.io customresourcedefinitions - - - no
@@ -89,6 +92,7 @@ update - secrets - atelier-storage-key atelier-system no
 update - secrets - atelier-storage-rings-0 atelier-system yes
 update - secrets - atelier-storage-rings-f atelier-system yes
 delete - secrets - atelier-storage-rings-0 atelier-system no
+get - secrets - atelier-service-storage atelier-system no
 create - pods - - atelier-system no
 # in a workspace's namespace
 create - secrets - - team yes

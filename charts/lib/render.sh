@@ -64,6 +64,16 @@ is_spread() { rendered "$@" | grep topologySpreadConstraints; }
 
 is_not_spread() { ! is_spread "$@"; }
 
+brought=(--set "serviceStorage.type=S3,serviceStorage.secretName=own,serviceStorage.s3.bucket=b"
+  --set serviceStorage.s3.endpoint=https://s3.example.com)
+
+# What the operator is told of the service's own storage has this in it.
+tells_of_storage() { # TEXT OPTIONS...
+  local text=$1
+  shift
+  rendered "$@" | grep -A 1 'name: ATELIER_SERVICE_STORAGE$' | sed 's/\\"/"/g' | grep -F "$text"
+}
+
 nothing_is_taken_for_the_operators() {
   ! rendered | grep 'managed-by: *"\?atelier'
 }
@@ -87,6 +97,15 @@ render() {
   check "and the webhook" has_no_kind MutatingWebhookConfiguration --set actions.enabled=false
   check "crds.install=false leaves the definitions out" has_no_kind CustomResourceDefinition --set crds.install=false
   check "cleanup.enabled=false leaves the Job out" has_no_kind Job --set cleanup.enabled=false
+  check "the service keeps nothing, unless told to" has_no_kind PersistentVolumeClaim
+  check "serviceStorage.type=Embedded brings a volume" has_kind PersistentVolumeClaim --set serviceStorage.type=Embedded
+  check "and tells the operator where it is" tells_of_storage '"type":"Embedded"' --set serviceStorage.type=Embedded
+  check "a store that is brought is told of, too" tells_of_storage \
+    '{"bucket":"b","endpoint":"https://s3.example.com","region":"us-east-1","type":"S3"}' "${brought[@]}"
+  refused "an embedded one without certificates" "needs actions.enabled" rendered \
+    --set serviceStorage.type=Embedded,actions.enabled=false
+  refused "a store without its bucket" "minLength" rendered "${brought[@]}" --set serviceStorage.s3.bucket=
+  refused "a store without its credential" "minLength" rendered "${brought[@]}" --set serviceStorage.secretName=
   check "no object passes for one of the operator's" nothing_is_taken_for_the_operators
   check "names that look like numbers" names_are_strings
   check "the definitions are those of crds/" definitions_are_current

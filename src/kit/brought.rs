@@ -1,18 +1,21 @@
-//! Secrets that others keep and that our objects name. Each is watched by its name, for as long as an object names it:
-//! what changes in it is noticed at once, and nothing else in the namespace is read for it.
+//! What others keep and our objects name: Secrets, mostly. Each is watched by its name, for as long as an object names
+//! it: what changes in it is noticed at once, and nothing else in the namespace is read for it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
 use tokio::task::AbortHandle;
 
 use super::Error;
 use super::triggers::Triggers;
 
-/// What is known of a Secret. `T` is what was made of it: what is in it is not kept.
+/// What is known of one of them. `T` is what was made of it: what is in it is not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Brought<T> {
     /// Nobody has looked yet. It is told of at once.
@@ -33,21 +36,29 @@ struct Followed<T> {
 }
 
 /// The Secrets that objects of one kind name, each object one at most.
-pub struct BroughtSecrets<T> {
+pub type BroughtSecrets<T> = BroughtObjects<Secret, T>;
+
+/// What objects of one kind name, each object one at most: all of the kind `K`.
+pub struct BroughtObjects<K, T> {
     client: Client,
     triggers: Triggers,
     kind: &'static str,
-    read: fn(&Secret) -> T,
+    read: fn(&K) -> T,
     followed: Mutex<HashMap<Place, Followed<T>>>,
 }
 
-impl<T: Clone + PartialEq + Send + 'static> BroughtSecrets<T> {
-    /// Follows none yet. `kind` is that of the objects, and `read` makes of a Secret what is kept.
+impl<K, T> BroughtObjects<K, T>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    K: Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    T: Clone + PartialEq + Send + 'static,
+{
+    /// Follows none yet. `kind` is that of the objects that name one, and `read` makes of what they name what is kept.
     pub fn new(
         client: Client,
         triggers: Triggers,
         kind: &'static str,
-        read: fn(&Secret) -> T,
+        read: fn(&K) -> T,
     ) -> Arc<Self> {
         Arc::new(Self {
             client,
@@ -63,14 +74,14 @@ impl<T: Clone + PartialEq + Send + 'static> BroughtSecrets<T> {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is known of the Secret that an object names, which is asked to look again whenever that changes. Another
-    /// one that it has named before is let go.
-    pub fn look(self: &Arc<Self>, namespace: &str, object: &str, secret: &str) -> Brought<T> {
+    /// What is known of what an object names, which is asked to look again whenever that changes. Another one that it has
+    /// named before is let go.
+    pub fn look(self: &Arc<Self>, namespace: &str, object: &str, named: &str) -> Brought<T> {
         let mut followed = self.lock();
         release(&mut followed, |place, by| {
-            place.0 == namespace && place.1 != secret && by == object
+            place.0 == namespace && place.1 != named && by == object
         });
-        let place = (namespace.to_owned(), secret.to_owned());
+        let place = (namespace.to_owned(), named.to_owned());
         let one = followed.entry(place.clone()).or_insert_with(|| Followed {
             known: Brought::Unknown,
             by: BTreeSet::new(),
@@ -85,15 +96,15 @@ impl<T: Clone + PartialEq + Send + 'static> BroughtSecrets<T> {
         self: &Arc<Self>,
         namespace: &str,
         object: &str,
-        secret: &str,
+        named: &str,
     ) -> Result<Brought<T>, Error> {
-        let known = self.look(namespace, object, secret);
+        let known = self.look(namespace, object, named);
         if known != Brought::Unknown {
             return Ok(known);
         }
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
-        let found = api.get_opt(secret).await;
-        let found = found.map_err(Error::api(format!("get Secret {secret}")))?;
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let found = api.get_opt(named).await;
+        let found = found.map_err(Error::api(format!("get {} {named}", K::kind(&()))))?;
         Ok(found.map_or(Brought::Missing, |found| {
             Brought::There((self.read)(&found))
         }))
@@ -112,11 +123,11 @@ impl<T: Clone + PartialEq + Send + 'static> BroughtSecrets<T> {
     }
 
     async fn follow(self: Arc<Self>, place: Place) {
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), &place.0);
+        let api: Api<K> = Api::namespaced(self.client.clone(), &place.0);
         let mut changes = std::pin::pin!(atelier_pki::watch_named(api, &place.1));
-        while let Some(secret) = changes.next().await {
-            let known = secret.map_or(Brought::Missing, |secret| {
-                Brought::There((self.read)(&secret))
+        while let Some(found) = changes.next().await {
+            let known = found.map_or(Brought::Missing, |found| {
+                Brought::There((self.read)(&found))
             });
             let mut followed = self.lock();
             // Let go meanwhile: the task ends at its next step.

@@ -21,6 +21,11 @@ struct ResultLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Direction {
     direction: &'static str,
 }
@@ -38,6 +43,7 @@ pub struct Metrics {
     reports: Family<ResultLabel, Counter>,
     token_reviews: Family<ResultLabel, Counter>,
     scalings: Family<Direction, Counter>,
+    service_storage: Family<ReasonLabel, Gauge>,
     /// 1 while this replica leads.
     pub leader: Gauge,
 }
@@ -53,6 +59,7 @@ impl Metrics {
             reports: Family::default(),
             token_reviews: Family::default(),
             scalings: Family::default(),
+            service_storage: Family::default(),
             leader: Gauge::default(),
         };
         registry.register(
@@ -81,6 +88,11 @@ impl Metrics {
             metrics.scalings.clone(),
         );
         registry.register(
+            "service_storage",
+            "1 for what was last found of the service's own storage, told by whoever leads: Probed where it works",
+            metrics.service_storage.clone(),
+        );
+        registry.register(
             "leader",
             "1 while this replica leads",
             metrics.leader.clone(),
@@ -107,6 +119,15 @@ impl Metrics {
     pub fn token_reviewed(&self, result: &'static str) {
         let label = ResultLabel { result };
         self.token_reviews.get_or_create(&label).inc();
+    }
+
+    /// What was found of the service's own storage; nothing, where that is not ours to tell.
+    pub fn service_storage(&self, reason: Option<&'static str>) {
+        self.service_storage.clear();
+        if let Some(reason) = reason {
+            let label = ReasonLabel { reason };
+            self.service_storage.get_or_create(&label).set(1);
+        }
     }
 
     /// Counts one change of replicas.

@@ -2,19 +2,22 @@
 //!
 //! Its children: the operator's own binding in the namespace, which comes first and is what gives us any right there;
 //! the managed identity and its grants; the binding of the regional identity; the ServiceAccount, without a right, that
-//! users' code runs as; and the storage, where the workspace has its own.
+//! users' code runs as; and the storage and the claim of the file share, where the workspace has its own.
 
 mod build;
+pub mod files;
 pub mod gate;
 pub mod grants;
 mod status;
 pub mod storage;
 pub mod sweep;
+pub mod tally;
 mod validate;
+mod volume;
 
 use std::sync::Arc;
 
-use atelier_api::conditions::reasons;
+use atelier_api::conditions::{FILE_SHARE_READY, STORAGE_READY, reasons};
 use atelier_api::v1alpha1::{GrantResource, ProvisioningState};
 use atelier_api::{Workspace, WorkspaceStatus};
 use jiff::Timestamp;
@@ -48,7 +51,7 @@ pub async fn reconcile(workspace: Arc<Workspace>, ctx: Arc<Ctx>) -> Result<Actio
     if matches!(gate::gate(&ctx, &namespace), gate::Gate::Terminating) {
         return Ok(Action::await_change());
     }
-    let mut storage = None;
+    let (mut storage, mut files) = (None, None);
     let (progress, next) = match validate::validate(workspace, &ctx) {
         Err(rejection) => (Progress::Rejected(rejection), None),
         Ok(parent) => match make(workspace, &parent, &ctx).await {
@@ -56,6 +59,7 @@ pub async fn reconcile(workspace: Arc<Workspace>, ctx: Arc<Ctx>) -> Result<Actio
                 let granted = grants.state(GrantResource::Storage);
                 let (state, next) = storage::settle(workspace, &parent, &ctx, granted).await?;
                 storage = state;
+                files = files::settle(workspace, &parent, &ctx).await?;
                 (Progress::Complete(grants), next)
             }
             // After a start: what is not known yet says nothing of a workspace that was ready.
@@ -69,6 +73,7 @@ pub async fn reconcile(workspace: Arc<Workspace>, ctx: Arc<Ctx>) -> Result<Actio
     let found = Found {
         counts: status::count(workspace, &ctx),
         storage,
+        files,
         contested: contested(workspace, &ctx, now),
     };
     let after = status::status(workspace, &progress, &found, now);
@@ -94,20 +99,15 @@ async fn tell(workspace: &Workspace, after: &WorkspaceStatus, ctx: &Ctx) {
             .normal(workspace, "Reconcile", reason, &note)
             .await;
     }
-    if let Some((ready, note)) = status::storage_change(before, after) {
-        match ready {
-            true => {
-                let reason = "StorageReady";
-                ctx.events
-                    .normal(workspace, "Reconcile", reason, &note)
-                    .await;
-            }
-            false => {
-                let reason = "StorageNotReady";
-                ctx.events
-                    .warning(workspace, "Reconcile", reason, &note)
-                    .await;
-            }
+    for (type_, no_more) in [
+        (STORAGE_READY, "StorageNotReady"),
+        (FILE_SHARE_READY, "FileShareNotReady"),
+    ] {
+        let events = &ctx.events;
+        match status::turned(type_, before, after) {
+            Some((true, note)) => events.normal(workspace, "Reconcile", type_, &note).await,
+            Some((false, note)) => events.warning(workspace, "Reconcile", no_more, &note).await,
+            None => {}
         }
     }
     for change in status::grant_changes(workspace, after) {

@@ -1,7 +1,7 @@
 //! The status of a workspace: pure.
 
 use atelier_api::conditions::{
-    IDENTITY_ACCESS, READY, RECONCILING, STALLED, STORAGE_READY, reasons,
+    FILE_SHARE_READY, IDENTITY_ACCESS, READY, RECONCILING, STALLED, STORAGE_READY, reasons,
 };
 use atelier_api::v1alpha1::{Grant, GrantState, Identity, ProvisioningState};
 use atelier_api::{Workspace, WorkspaceStatus};
@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use super::grants::{Grants, sentence};
-use super::storage;
 use super::validate::Rejection;
+use super::{files, storage};
 use crate::ctx::Ctx;
 use crate::kit::conditions::Conditions;
 use crate::kit::contest::Contested;
@@ -43,6 +43,8 @@ pub struct Found {
     pub counts: Counts,
     /// Its storage; `None` if it has none, or is not made.
     pub storage: Option<storage::State>,
+    /// Its file share, likewise.
+    pub files: Option<files::State>,
     /// Who insists on changing its children.
     pub contested: Option<Contested>,
 }
@@ -141,10 +143,13 @@ pub fn status(
         Some((all, why, sentence)) => conditions.set(IDENTITY_ACCESS, Some(*all), why, sentence),
         None => conditions,
     };
-    // While it is not known what is so, what was said of the storage stands.
-    let storage = match (progress, &found.storage) {
-        (Progress::Complete(_), state) => state.clone(),
-        _ => storage::State::recorded(workspace),
+    // While it is not known what is so, what was said of the storage and the file share stands.
+    let (storage, files) = match progress {
+        Progress::Complete(_) => (found.storage.clone(), found.files.clone()),
+        _ => (
+            storage::State::recorded(workspace),
+            files::State::recorded(workspace),
+        ),
     };
     let conditions = match &storage {
         Some(state) => conditions.set(
@@ -155,6 +160,10 @@ pub fn status(
         ),
         None => conditions,
     };
+    let conditions = match &files {
+        Some(state) => conditions.set(FILE_SHARE_READY, state.ready, &state.reason, &state.message),
+        None => conditions,
+    };
     WorkspaceStatus {
         observed_generation: workspace.metadata.generation,
         workspace_id: workspace.uid(),
@@ -163,6 +172,7 @@ pub fn status(
         resync_requested: before.resync_requested.clone(),
         resynced,
         storage: storage.and_then(|state| state.status),
+        file_share: files.and_then(|state| state.status),
         runs: found.counts.runs,
         services: found.counts.services,
         conditions: conditions
@@ -212,14 +222,15 @@ pub fn grant_changes(workspace: &Workspace, after: &WorkspaceStatus) -> Vec<Gran
     grants.filter_map(change).collect()
 }
 
-/// Whether a storage began to work, or no longer does, and why.
-pub fn storage_change(
+/// Whether a condition of this type became true, or no longer is, and why.
+pub fn turned(
+    type_: &str,
     before: Option<&WorkspaceStatus>,
     after: &WorkspaceStatus,
 ) -> Option<(bool, String)> {
     let find = |status: &WorkspaceStatus| {
         let mut conditions = status.conditions.iter();
-        let condition = conditions.find(|c| c.type_ == STORAGE_READY)?;
+        let condition = conditions.find(|c| c.type_ == type_)?;
         Some((condition.status == "True", condition.message.clone()))
     };
     let (ready, note) = find(after)?;

@@ -291,6 +291,11 @@ async fn what_is_fixed_cannot_be_changed_and_the_message_says_what_to_do() {
     // No workspace is there: the objects stay as they are.
     for manifest in [
         manifest::workspace("team"),
+        with(
+            manifest::workspace("filed"),
+            "/spec/fileShare",
+            json!({"embedded": {"size": "1Gi"}}),
+        ),
         role(),
         with(
             with(
@@ -316,6 +321,30 @@ async fn what_is_fixed_cannot_be_changed_and_the_message_says_what_to_do() {
             "team",
             json!({"location": "moon"}),
             "location is fixed",
+        ),
+        (
+            "Workspace",
+            "filed",
+            json!({"fileShare": {"type": "None"}}),
+            "fileShare.type is fixed",
+        ),
+        (
+            "Workspace",
+            "filed",
+            json!({"fileShare": {"embedded": {"size": "20Gi"}}}),
+            "enlarge its PersistentVolumeClaim",
+        ),
+        (
+            "Workspace",
+            "filed",
+            json!({"fileShare": {"embedded": null}}),
+            "enlarge its PersistentVolumeClaim",
+        ),
+        (
+            "Workspace",
+            "team",
+            json!({"fileShare": {"type": "PersistentVolumeClaim"}}),
+            "has the fields of its type",
         ),
         (
             "RoleAssignment",

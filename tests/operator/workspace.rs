@@ -49,7 +49,7 @@ async fn without_anybody_who_signs_certificates_a_workspace_is_ready_and_its_sto
 {
     let _running = operator::undisturbed().await;
     let ns = TestNamespace::open("ws-unsigned").await;
-    let workspace = json!({"apiVersion": "atelier.dev/v1alpha1", "kind": "Workspace", "metadata": {"name": "team"}, "spec": {}});
+    let workspace = json!({"apiVersion": "atelier.dev/v1alpha1", "kind": "Workspace", "metadata": {"name": "team"}, "spec": {"fileShare": {"type": "None"}}});
     ns.create::<Workspace>(workspace).await;
     ns.ready::<Workspace>("team", QUICK).await;
     ns.condition::<Workspace>("team", "StorageReady", "False", "NoAuthority", QUICK)

@@ -26,6 +26,39 @@ app.kubernetes.io/component: operator
 {{ .Values.storage.image.repository }}:{{ .Values.storage.image.tag | default .Chart.AppVersion }}
 {{- end }}
 
+{{- define "atelier.serviceStorageSelector" -}}
+app.kubernetes.io/name: atelier
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+app.kubernetes.io/component: service-storage
+{{- end }}
+
+{{/* The Secret with the credential of the service's own storage. */}}
+{{- define "atelier.serviceStorageSecret" -}}
+{{- if eq .Values.serviceStorage.type "Embedded" -}}
+atelier-service-storage
+{{- else -}}
+{{ required "serviceStorage.secretName: the Secret with the credential of the store that you bring" .Values.serviceStorage.secretName }}
+{{- end }}
+{{- end }}
+
+{{/* Where the service's own storage is, as the operator reads it: JSON. */}}
+{{- define "atelier.serviceStorage" -}}
+{{- $storage := .Values.serviceStorage }}
+{{- $place := dict "type" $storage.type }}
+{{- if eq $storage.type "Embedded" }}
+{{- $_ := set $place "endpoint" (printf "https://atelier-service-storage.%s.svc:9000" .Release.Namespace) }}
+{{- $_ := set $place "bucket" "service" }}
+{{- else }}
+{{- $fields := dict "S3" "s3" "AzureBlob" "azureBlob" "Gcs" "gcs" }}
+{{- range $name, $value := index $storage (index $fields $storage.type) }}
+{{- if $value }}
+{{- $_ := set $place $name $value }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toJson $place }}
+{{- end }}
+
 {{/* The operator's user name, as the API server knows it. */}}
 {{- define "atelier.operatorUser" -}}
 system:serviceaccount:{{ .Release.Namespace }}:atelier-operator

@@ -30,6 +30,9 @@ pub const TELEMETRY_ARCHIVING: &str = "TelemetryArchiving";
 pub const IDENTITY_ACCESS: &str = "IdentityAccess";
 /// Workspace: objects can be written, read and deleted in its storage, as it was last tried.
 pub const STORAGE_READY: &str = "StorageReady";
+/// Workspace: the volume of its file share is there. `Unknown` while nobody has mounted one that is made by the first who
+/// does.
+pub const FILE_SHARE_READY: &str = "FileShareReady";
 /// Run: the outcome. `Unknown` until the run has ended.
 pub const SUCCEEDED: &str = "Succeeded";
 
@@ -78,6 +81,20 @@ pub mod reasons {
     pub const KEY_UNAVAILABLE: &str = "KeyUnavailable";
     /// Workspace: what its spec says of the storage cannot work: an endpoint, a bucket, a prefix.
     pub const STORAGE_MISCONFIGURED: &str = "StorageMisconfigured";
+    /// Workspace: the claim of its file share has a volume.
+    pub const BOUND: &str = "Bound";
+    /// Workspace: the volume of its file share is made when a pod first mounts it.
+    pub const WAITS_FOR_FIRST_USE: &str = "WaitsForFirstUse";
+    /// Workspace: the volume of its file share is being made.
+    pub const PROVISIONING: &str = "Provisioning";
+    /// Workspace: there is no StorageClass of the name that its file share gives; or none at all is the default.
+    pub const NO_STORAGE_CLASS: &str = "NoStorageClass";
+    /// Workspace: the volume behind its file share is gone.
+    pub const VOLUME_LOST: &str = "VolumeLost";
+    /// Workspace: the claim that its file share names is not there.
+    pub const CLAIM_MISSING: &str = "ClaimMissing";
+    /// Workspace: the claim that its file share names is a bare device, and no folder.
+    pub const CLAIM_UNSUITABLE: &str = "ClaimUnsuitable";
     /// Workspace, ComputeTarget: the managed identity lacks the grant that it takes.
     pub const GRANT_MISSING: &str = "GrantMissing";
     /// WebService: its gateways are told where to export records.

@@ -9,9 +9,13 @@ fn object(kind: &str, name: &str, spec: Value) -> Value {
     json!({"apiVersion": "atelier.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
 }
 
-/// A workspace that keeps nothing: most tests need no storage server.
+/// A workspace that keeps nothing: most tests need neither a storage server nor a file share.
 pub fn workspace(name: &str) -> Value {
-    object("Workspace", name, json!({"storage": {"type": "None"}}))
+    object(
+        "Workspace",
+        name,
+        json!({"storage": {"type": "None"}, "fileShare": {"type": "None"}}),
+    )
 }
 
 /// A role for a user.

@@ -13,7 +13,9 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::child::{ChildKey, ChildKind};
 use past::Past;
 pub use secret::SecretView;
-pub use seen::{DeploymentView, ParentView, RouteView, Seen, View, VolumeView, owner_generation};
+pub use seen::{
+    DeploymentView, ParentView, RouteView, Seen, View, VolumePhase, VolumeView, owner_generation,
+};
 
 #[derive(Default)]
 struct Inner {

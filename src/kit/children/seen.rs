@@ -1,7 +1,7 @@
 //! One child as it was last seen.
 
 use atelier_api::labels;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
@@ -88,6 +88,53 @@ pub struct ParentView {
 pub struct VolumeView {
     /// The uid of the workspace that it is to go with.
     pub goes_with: Option<String>,
+    /// How far it is with its volume.
+    pub phase: VolumePhase,
+    /// How the volume may be mounted; while there is none, how it is to be.
+    pub access_modes: Vec<String>,
+    /// Its StorageClass, once it has one.
+    pub class: Option<String>,
+    /// How large the volume is.
+    pub capacity: Option<String>,
+    /// Whether it is a bare device and no folder.
+    pub is_block: bool,
+}
+
+/// How far a PersistentVolumeClaim is with its volume.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VolumePhase {
+    /// It has none yet.
+    #[default]
+    Pending,
+    /// It has one.
+    Bound,
+    /// It had one, and that is gone.
+    Lost,
+}
+
+impl VolumeView {
+    /// Reads a claim.
+    pub fn of(claim: &PersistentVolumeClaim) -> Self {
+        let annotations = claim.annotations();
+        let uid = annotations.get(labels::GOES_WITH);
+        let (spec, status) = (claim.spec.as_ref(), claim.status.as_ref());
+        let bound = status.and_then(|status| status.access_modes.clone());
+        let capacity = status.and_then(|status| status.capacity.as_ref()?.get("storage"));
+        Self {
+            goes_with: uid.filter(|uid| !uid.is_empty()).cloned(),
+            phase: match status.and_then(|status| status.phase.as_deref()) {
+                Some("Bound") => VolumePhase::Bound,
+                Some("Lost") => VolumePhase::Lost,
+                _ => VolumePhase::Pending,
+            },
+            access_modes: bound
+                .or_else(|| spec?.access_modes.clone())
+                .unwrap_or_default(),
+            class: spec.and_then(|spec| spec.storage_class_name.clone()),
+            capacity: capacity.map(|capacity| capacity.0.clone()),
+            is_block: spec.is_some_and(|spec| spec.volume_mode.as_deref() == Some("Block")),
+        }
+    }
 }
 
 /// What of a Deployment the controllers look at.
@@ -157,8 +204,13 @@ impl Seen {
 
     /// The workspace that a volume is to go with, where this is one that is to go with one.
     pub fn goes_with(&self) -> Option<&str> {
+        self.volume()?.goes_with.as_deref()
+    }
+
+    /// How far it is with its volume, where this is a claim.
+    pub fn volume(&self) -> Option<&VolumeView> {
         match &self.view {
-            View::Volume(volume) => volume.goes_with.as_deref(),
+            View::Volume(volume) => Some(volume),
             _ => None,
         }
     }
@@ -234,11 +286,10 @@ fn view(kind: ChildKind, value: Value) -> View {
             })
         }
         ChildKind::PersistentVolumeClaim => {
-            let annotations = value.pointer("/metadata/annotations");
-            let uid = annotations.and_then(|all| all.get(labels::GOES_WITH)?.as_str());
-            View::Volume(VolumeView {
-                goes_with: uid.filter(|uid| !uid.is_empty()).map(Into::into),
-            })
+            match serde_json::from_value::<PersistentVolumeClaim>(value) {
+                Ok(claim) => View::Volume(VolumeView::of(&claim)),
+                Err(_) => View::Plain,
+            }
         }
         ChildKind::HttpRoute => View::Route(route(&value)),
         _ => View::Plain,

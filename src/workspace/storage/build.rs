@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use atelier_api::v1alpha1::{DeletionPolicy, EmbeddedStorage};
-use atelier_api::{Workspace, labels};
+use atelier_api::Workspace;
+use atelier_api::v1alpha1::{AccessMode, EmbeddedStorage};
 use atelier_pki::Leaf;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, HTTPGetAction, PersistentVolumeClaim, PersistentVolumeClaimSpec,
-    PersistentVolumeClaimVolumeSource, PodTemplateSpec, Probe, ResourceRequirements,
-    SecretVolumeSource, Service, ServicePort, ServiceSpec, Volume, VolumeMount,
-    VolumeResourceRequirements,
+    Container, ContainerPort, HTTPGetAction, PersistentVolumeClaimVolumeSource, PodTemplateSpec,
+    Probe, ResourceRequirements, SecretVolumeSource, Service, ServicePort, ServiceSpec, Volume,
+    VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -22,7 +21,7 @@ use crate::kit::child::{ChildKind, Desired};
 use crate::kit::content::ContentHash;
 use crate::kit::meta::Parent;
 use crate::kit::{pods, secrets};
-use crate::workspace::run_identity_name;
+use crate::workspace::{run_identity_name, volume};
 
 /// `app.kubernetes.io/component` of all of it.
 pub const COMPONENT: &str = "storage";
@@ -58,37 +57,21 @@ pub fn certificate(parent: &Parent) -> Leaf {
     Leaf::of_service(secret, &name(&parent.name), &parent.namespace)
 }
 
-/// The volume. It has no owner, so it outlives its workspace; what becomes of it then is written on it.
+/// The volume.
 pub fn volume(workspace: &Workspace, parent: &Parent) -> Result<Desired, Error> {
     let wish = workspace.spec.storage.embedded.clone();
     let EmbeddedStorage {
         size,
         storage_class_name,
     } = wish.unwrap_or_default();
-    let goes_with = match workspace.spec.deletion_policy {
-        DeletionPolicy::Delete => parent.uid(),
-        DeletionPolicy::Retain => "",
+    let shape = volume::Shape {
+        name: name(&parent.name),
+        size,
+        class: storage_class_name,
+        // The server is one process.
+        access_mode: AccessMode::ReadWriteOnce,
     };
-    let goes_with = (labels::GOES_WITH.to_owned(), goes_with.to_owned());
-    let metadata = ObjectMeta {
-        annotations: Some([goes_with].into()),
-        ..parent.unowned(name(&parent.name))
-    };
-    let claim = PersistentVolumeClaim {
-        metadata,
-        spec: Some(PersistentVolumeClaimSpec {
-            access_modes: Some(vec!["ReadWriteOnce".into()]),
-            resources: Some(VolumeResourceRequirements {
-                requests: Some([("storage".to_owned(), size)].into()),
-                limits: None,
-            }),
-            storage_class_name,
-            volume_mode: Some("Filesystem".into()),
-            ..PersistentVolumeClaimSpec::default()
-        }),
-        status: None,
-    };
-    Desired::new(ChildKind::PersistentVolumeClaim, &claim)
+    volume::claim(workspace, parent, shape)
 }
 
 /// The Secret with the server's access key: its id is the name of the entry.

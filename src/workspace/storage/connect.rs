@@ -19,7 +19,7 @@ use crate::ctx::Ctx;
 use crate::kit::Error;
 
 /// A probe is tried again soon; it need not be patient itself.
-const LIMITS: Limits = Limits {
+pub const LIMITS: Limits = Limits {
     connect: Duration::from_secs(5),
     idle: Duration::from_secs(10),
     retries: 1,
@@ -96,11 +96,7 @@ fn place(workspace: &Workspace) -> Option<Place> {
 /// Who vouches for the server: of a workspace's own, our authority; of a brought one, whom the spec names, or the public.
 fn trust(storage: &Storage, ctx: &Ctx) -> Result<Trust, Problem> {
     if storage.type_ == StorageType::Embedded {
-        let authorities = ctx.issuer.as_ref().and_then(|issuer| issuer.bundle());
-        return authorities.map(Trust::Bundle).ok_or_else(|| {
-            let why = "the certificate authority is not known yet".to_owned();
-            Problem::new(reasons::STORAGE_STARTING, why)
-        });
+        return own_authority(ctx);
     }
     let s3 = storage.s3.as_ref().and_then(|s3| s3.ca_bundle.clone());
     let azure = storage.azure_blob.as_ref();
@@ -108,10 +104,19 @@ fn trust(storage: &Storage, ctx: &Ctx) -> Result<Trust, Problem> {
     Ok(bundle.map_or(Trust::Public, Trust::Bundle))
 }
 
+/// The installation's own authority, which signs the certificates of servers of ours.
+pub fn own_authority(ctx: &Ctx) -> Result<Trust, Problem> {
+    let authorities = ctx.issuer.as_ref().and_then(|issuer| issuer.bundle());
+    authorities.map(Trust::Bundle).ok_or_else(|| {
+        let why = "the certificate authority is not known yet".to_owned();
+        Problem::new(reasons::STORAGE_STARTING, why)
+    })
+}
+
 /// What a Secret holds. Gone from memory with whoever asked.
 pub type Values = BTreeMap<String, Zeroizing<Vec<u8>>>;
 
-/// Reads a Secret of the workspace's namespace.
+/// Reads a Secret.
 pub async fn read(ctx: &Ctx, namespace: &str, name: &str) -> Result<Values, Trouble> {
     let api: Api<Secret> = Api::namespaced(ctx.client.clone(), namespace);
     let secret = api.get_opt(name).await;
@@ -129,7 +134,11 @@ pub async fn read(ctx: &Ctx, namespace: &str, name: &str) -> Result<Values, Trou
 }
 
 /// The credential that a kind of storage needs, out of the values of a Secret.
-fn credential(type_: StorageType, secret: &str, values: &Values) -> Result<Credential, Problem> {
+pub fn credential(
+    type_: StorageType,
+    secret: &str,
+    values: &Values,
+) -> Result<Credential, Problem> {
     let text = |name: &str| {
         let value = values.get(name);
         let value = value.and_then(|value| std::str::from_utf8(value).ok());

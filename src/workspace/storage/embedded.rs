@@ -14,7 +14,7 @@ use crate::kit::child::{ChildKey, ChildKind};
 use crate::kit::children::{SecretView, View};
 use crate::kit::meta::Parent;
 use crate::kit::{Error, certificate, random};
-use crate::workspace::MANAGER;
+use crate::workspace::{MANAGER, volume};
 
 /// Shortest secret of an access key that is taken for one: ours have 64 characters.
 const SHORTEST: usize = 32;
@@ -41,16 +41,9 @@ pub async fn make(
     };
     let parent = &parent.part(build::COMPONENT);
     let applier = ctx.applier(MANAGER);
-    let volume = build::volume(workspace, parent)?;
-    if let Some(seen) = ctx.children.get(&volume.key)
-        && seen.goes_with().is_some_and(|uid| uid != parent.uid())
-    {
-        // The workspace that it was to go with is gone, and another has come before it went.
-        applier.delete(&volume.key, &seen).await?;
-        let why = "the volume of the workspace before is being deleted".to_owned();
-        return Ok((Server::Starts(why), None));
+    if !volume::ensure(&build::volume(workspace, parent)?, parent, &applier).await? {
+        return Ok((Server::Starts(volume::GOING.into()), None));
     }
-    applier.apply(&volume).await?;
     key(parent, &applier).await?;
     let leaf = build::certificate(parent);
     let Some(next) = certificate::ensure(parent, &leaf, issuer, &applier).await? else {
@@ -89,11 +82,16 @@ async fn key(parent: &Parent, applier: &Applier<'_>) -> Result<(), Error> {
         .filter(|(id, secret)| is_key(id, secret.len()))
         .collect();
     if data.is_empty() {
-        let id = format!("ATL{}", hex(&random::bytes::<8>()?).to_uppercase());
-        data.insert(id, hex(&random::bytes::<32>()?).into_bytes());
+        data.extend([new_key()?]);
     }
     let desired = build::key_secret(parent, data)?;
     applier.apply(&desired).await.map(drop)
+}
+
+/// A new access key: its id, and the secret.
+pub fn new_key() -> Result<(String, Vec<u8>), Error> {
+    let id = format!("ATL{}", hex(&random::bytes::<8>()?).to_uppercase());
+    Ok((id, hex(&random::bytes::<32>()?).into_bytes()))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -5,12 +5,12 @@
 //! so it happens beside the reconcile, which tells what the last one found.
 
 mod build;
-mod connect;
-mod embedded;
+pub mod connect;
+pub mod embedded;
 mod open;
 mod probes;
-mod rings;
-mod stored;
+pub mod rings;
+pub mod stored;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -279,7 +279,8 @@ async fn probe(workspace: &Workspace, ctx: &Ctx) -> Result<Proof, Trouble> {
     Ok(proof)
 }
 
-fn failed(error: &StorageError, sentence: &str) -> Problem {
+/// What an error of a store is a problem of.
+pub fn failed(error: &StorageError, sentence: &str) -> Problem {
     let reason = match error {
         StorageError::Unreachable { .. } | StorageError::Untrusted { .. } => {
             reasons::STORAGE_UNREACHABLE

@@ -11,9 +11,10 @@ use atelier_api::conditions::reasons;
 use atelier_api::v1alpha1::{DeletionPolicy, SecretRef};
 use atelier_storage::format::Owner;
 use atelier_storage::keys::{Kek, KeyError, KeyRing};
-use atelier_storage::{Entropy, SystemEntropy};
+use atelier_storage::{Entropy, Store, SystemEntropy};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::StreamExt as _;
 use k8s_openapi::ByteString;
 use kube::ResourceExt as _;
 use sha2::{Digest as _, Sha256};
@@ -22,7 +23,7 @@ use zeroize::Zeroizing;
 
 use super::connect::{Values, read};
 use super::stored::{GOES, Stored, live_uid};
-use super::{Problem, Proof, Trouble};
+use super::{Problem, Proof, Trouble, failed};
 use crate::ctx::Ctx;
 
 /// The Secret of the installation's own key-encryption key, and its entry.
@@ -34,6 +35,8 @@ const PREVIOUS: &str = "previous";
 /// What the names of the Secrets with rings begin with; a hexadecimal digit follows.
 const RINGS: &str = "atelier-storage-rings-";
 const DIGITS: &str = "0123456789abcdef";
+/// The place of the service's own ring. No workspace has it: theirs have a dot.
+const SERVICE: &str = "service";
 /// How often a write is tried on what somebody else has just written.
 const TRIES: usize = 5;
 
@@ -97,6 +100,65 @@ pub async fn kept(workspace: &Workspace, ctx: &Ctx) -> Result<KeyRing, Trouble> 
     let opened = open(Some(kept), &keks, &owner(workspace), true, &SystemEntropy);
     let opened = opened.map_err(|error| unavailable(&place, error))?;
     Ok(opened.ring)
+}
+
+/// Who the objects of the service's own storage are bound to.
+pub fn service_owner() -> Owner {
+    Owner::new(SERVICE)
+}
+
+/// Sees that the service has a ring. One is made only where nothing was ever written: another opens nothing.
+pub async fn make_service_ring(ctx: &Ctx, store: &Store) -> Result<(), Trouble> {
+    for _ in 0..TRIES {
+        let stored = Stored::read(ctx, &shard(SERVICE)).await?;
+        if stored.ring(SERVICE).is_some() {
+            return Ok(());
+        }
+        let keks = service_keks(ctx).await?;
+        let had_one = holds_anything(store).await?;
+        let made = open(None, &keks, &service_owner(), had_one, &SystemEntropy);
+        let made = made.map_err(|error| unavailable(SERVICE, error))?;
+        let mut entries = stored.entries();
+        entries.extend(
+            made.rewrapped
+                .map(|ring| (SERVICE.into(), ByteString(ring))),
+        );
+        if stored.put(ctx, entries).await? {
+            return Ok(());
+        }
+    }
+    let why = "somebody else writes the Secrets of the keys all the time".to_owned();
+    Err(Problem::new(reasons::KEY_UNAVAILABLE, why).into())
+}
+
+async fn holds_anything(store: &Store) -> Result<bool, Problem> {
+    match Box::pin(store.list(None)).next().await {
+        None => Ok(false),
+        Some(Ok(_)) => Ok(true),
+        Some(Err(error)) => Err(failed(&error, &error.to_string())),
+    }
+}
+
+/// The service's ring as it is kept.
+pub async fn service_ring(ctx: &Ctx) -> Result<KeyRing, Trouble> {
+    let stored = Stored::read(ctx, &shard(SERVICE)).await?;
+    let keks = service_keks(ctx).await?;
+    let opened = open(
+        stored.ring(SERVICE),
+        &keks,
+        &service_owner(),
+        true,
+        &SystemEntropy,
+    );
+    let opened = opened.map_err(|error| unavailable(SERVICE, error))?;
+    Ok(opened.ring)
+}
+
+async fn service_keks(ctx: &Ctx) -> Result<Keks, Trouble> {
+    Ok(Keks {
+        wanted: service_key(ctx).await?,
+        former: vec![],
+    })
 }
 
 fn unavailable(place: &str, error: KeyError) -> Problem {

@@ -2,6 +2,7 @@
 
 mod common;
 mod compute_target;
+mod file_share;
 mod role_assignment;
 mod run;
 mod storage;
@@ -12,6 +13,9 @@ pub use common::{EnvVar, Resources, Toleration, TolerationOperator};
 pub use compute_target::{
     AllocationState, ComputeTarget, ComputeTargetSpec, ComputeTargetStatus, Managed, NodeCounts,
     NodeError, Nodes, Priority,
+};
+pub use file_share::{
+    AccessMode, BroughtClaim, EmbeddedFileShare, FileShare, FileShareStatus, FileShareType,
 };
 pub use role_assignment::{
     Principal, PrincipalKind, Role, RoleAssignment, RoleAssignmentSpec, RoleAssignmentStatus,

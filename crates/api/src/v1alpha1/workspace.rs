@@ -5,6 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::file_share::{FileShare, FileShareStatus};
 use super::storage::{DeletionPolicy, Encryption, Storage, StorageStatus};
 
 /// A workspace owns its namespace: its identity, its people's roles, compute targets, runs and services.
@@ -50,12 +51,15 @@ pub struct WorkspaceSpec {
     /// Where the workspace keeps its objects.
     #[serde(default)]
     pub storage: Storage,
+    /// The volume that people and code share files on.
+    #[serde(default)]
+    pub file_share: FileShare,
     /// By which key the workspace's keys are wrapped; the installation's own unless it says otherwise.
     #[serde(default)]
     pub encryption: Encryption,
-    /// What becomes of what the workspace kept, when it is deleted. `Retain`: the volume of an embedded storage stays,
-    /// and so do the workspace's keys, and a new Workspace of the same name has both again. `Delete`: both go; what
-    /// a brought store holds can be read by nobody any more.
+    /// What becomes of what the workspace kept, when it is deleted. `Retain`: the volumes of an embedded storage and
+    /// of an embedded file share stay, and so do the workspace's keys, and a new Workspace of the same name has all of it
+    /// again. `Delete`: all of it goes; what a brought store holds can be read by nobody any more.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }
@@ -90,13 +94,16 @@ pub struct WorkspaceStatus {
     /// Where its objects are, and what encrypts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<StorageStatus>,
+    /// The volume that people and code share files on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_share: Option<FileShareStatus>,
     /// Runs that have not ended.
     #[serde(default)]
     pub runs: i32,
     /// Web services.
     #[serde(default)]
     pub services: i32,
-    /// `Ready`, `IdentityAccess`, `StorageReady`, and `Reconciling` or `Stalled` while true.
+    /// `Ready`, `IdentityAccess`, `StorageReady`, `FileShareReady`, and `Reconciling` or `Stalled` while true.
     #[serde(default)]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,

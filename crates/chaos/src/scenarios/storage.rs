@@ -1,8 +1,8 @@
-//! A workspace with a storage of its own, as far as it comes without a machine: nothing binds the volume, so its server
-//! never runs. The grant on it is taken away and given back; the workspace goes and takes the volume with it.
+//! A workspace with a storage and a file share of its own, as far as they come without a machine: nothing binds a volume,
+//! so the server never runs. The grant on it is taken away and given back; the workspace goes and takes the volumes with it.
 
 use atelier_api::Workspace;
-use atelier_api::conditions::STORAGE_READY;
+use atelier_api::conditions::{FILE_SHARE_READY, STORAGE_READY};
 use atelier_testkit::manifest::workspace;
 use atelier_testkit::namespace::condition;
 use atelier_testkit::wait::check;
@@ -11,13 +11,18 @@ use futures::future::LocalBoxFuture;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::rbac::v1::RoleBinding;
-use kube::ResourceExt as _;
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
 use crate::user::User;
 use crate::{Scenario, Stage};
 
 const NAME: &str = "team-storage";
+const FILES: &str = "team-files";
+/// A StorageClass, and the driver that it names and that nobody runs: its volumes would be for all nodes.
+const CLASS: (&str, &str) = ("chaos-files", "nfs.csi.k8s.io");
 
 /// See above.
 pub struct Storage;
@@ -47,9 +52,30 @@ async fn says(user: &User, reason: &str, word: &str) -> anyhow::Result<()> {
 
 async fn goes(user: &User, wanted: bool) -> anyhow::Result<()> {
     let sentence = format!("goes with its workspace: {wanted}");
-    user.sees(NAME, &sentence, |claim: &PersistentVolumeClaim| {
-        let mark = claim.annotations().get("atelier.dev/goes-with");
-        check(mark.is_some_and(|uid| uid.is_empty() != wanted), mark)
+    for name in [NAME, FILES] {
+        user.sees(name, &sentence, |claim: &PersistentVolumeClaim| {
+            let mark = claim.annotations().get("atelier.dev/goes-with");
+            check(mark.is_some_and(|uid| uid.is_empty() != wanted), mark)
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// The class is the cluster's and may be there from another play.
+async fn class(user: &User) -> anyhow::Result<()> {
+    let api: Api<StorageClass> = Api::all(user.client.clone());
+    let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": CLASS.0},
+        "provisioner": CLASS.1});
+    let params = PatchParams::apply("chaos");
+    api.patch(CLASS.0, &params, &Patch::Apply(class)).await?;
+    Ok(())
+}
+
+async fn files(user: &User) -> anyhow::Result<()> {
+    user.sees("team", "has a claim for files", |workspace: &Workspace| {
+        let found = condition(workspace, FILE_SHARE_READY).ok_or("no such condition")?;
+        check(found.reason == "Provisioning", &found)
     })
     .await
     .map(drop)
@@ -62,7 +88,10 @@ async fn play(stage: &Stage<'_>) -> anyhow::Result<()> {
         .step("a workspace with storage is made", async {
             let mut own = workspace("team");
             own["spec"]["storage"] = json!({"type": "Embedded", "embedded": {"size": "1Gi"}});
+            own["spec"]["fileShare"] = json!({"embedded": {"storageClassName": CLASS.0}});
+            class(user).await?;
             user.create::<Workspace>(own).await?;
+            files(user).await?;
             user.ready::<Workspace>("team", "True", "").await?;
             says(user, starting.0, starting.1).await
         })
@@ -88,6 +117,7 @@ async fn play(stage: &Stage<'_>) -> anyhow::Result<()> {
         .step("the workspace is deleted", async {
             user.delete::<Workspace>("team").await?;
             user.gone::<PersistentVolumeClaim>(NAME).await?;
+            user.gone::<PersistentVolumeClaim>(FILES).await?;
             user.gone::<Deployment>(NAME).await?;
             user.gone::<RoleBinding>("atelier-workspace-manager").await
         })

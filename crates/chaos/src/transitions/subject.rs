@@ -18,9 +18,10 @@ pub const NOWHERE: &str = "registry.invalid/none:1";
 /// Under which name a service with a certificate of its own is known.
 const HOSTNAME: &str = "svc.example.com";
 
-/// What a good spec cannot have, beside what it has: the fields of other types of storage, and replicas that follow the
+/// What a good spec cannot have, beside what it has: the fields of other types of storage and file share, and replicas that follow the
 /// load beside a number of them. (What follows the load is played by the scenario of that name: here nobody reports it.)
-const OF_OTHER_TYPES: [&str; 4] = [
+const OF_OTHER_TYPES: [&str; 5] = [
+    "fileShare.embedded",
     "storage.azureBlob",
     "storage.embedded",
     "storage.gcs",
@@ -78,6 +79,7 @@ pub fn subjects() -> Vec<Subject> {
             "endpoint": "https://127.0.0.1:1", "region": "here", "bucket": "bucket", "prefix": "folder",
             "caBundle": "none", "secretRef": {"name": "credential"},
         }},
+        "fileShare": {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"claimName": "files"}},
     });
     let target_spec = json!({"managed": {
         "nodes": {"min": 1, "max": 3}, "idleSecondsBeforeScaleDown": 0, "priority": "Dedicated",
