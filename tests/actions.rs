@@ -35,6 +35,8 @@ mod rotation;
 mod runs;
 #[path = "actions/score.rs"]
 mod score;
+#[path = "actions/service_storage.rs"]
+mod service_storage;
 #[path = "actions/storage.rs"]
 mod storage;
 #[path = "actions/team.rs"]

@@ -1,7 +1,9 @@
-//! Against a real S3 server, the one of the image `storage`: built once, started on loopback with TLS.
+//! Against real servers, on loopback with TLS: the one of the image `storage`, and Azurite.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "storage/azure.rs"]
+mod azure;
 #[path = "storage/crash.rs"]
 mod crash;
 #[path = "storage/errors.rs"]

@@ -85,6 +85,7 @@ fn place(workspace: &Workspace) -> Option<Place> {
         StorageType::Gcs => {
             let gcs = storage.gcs.clone()?;
             Place::Gcs {
+                endpoint: gcs.endpoint,
                 bucket: gcs.bucket,
                 prefix: gcs.prefix,
             }
@@ -99,8 +100,9 @@ fn trust(storage: &Storage, ctx: &Ctx) -> Result<Trust, Problem> {
         return own_authority(ctx);
     }
     let s3 = storage.s3.as_ref().and_then(|s3| s3.ca_bundle.clone());
-    let azure = storage.azure_blob.as_ref();
+    let (azure, gcs) = (storage.azure_blob.as_ref(), storage.gcs.as_ref());
     let bundle = s3.or_else(|| azure?.ca_bundle.clone());
+    let bundle = bundle.or_else(|| gcs?.ca_bundle.clone());
     Ok(bundle.map_or(Trust::Public, Trust::Bundle))
 }
 

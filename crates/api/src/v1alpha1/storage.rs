@@ -141,7 +141,8 @@ fn us_east_1() -> String {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.account == oldSelf.account && self.container == oldSelf.container && has(self.endpoint) == has(oldSelf.endpoint) && (!has(self.endpoint) || self.endpoint == oldSelf.endpoint) && has(self.prefix) == has(oldSelf.prefix) && (!has(self.prefix) || self.prefix == oldSelf.prefix)").message("endpoint, account, container and prefix are fixed once they are set: objects are not moved; secretRef and caBundle may change"))]
 pub struct AzureBlobStorage {
-    /// URL, where it is not the account's in the public cloud. https only.
+    /// URL, where it is not the account's in the public cloud: scheme, host and port, and the account's name as the path
+    /// where the server knows it by that. https only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512), regex(pattern = r"^https://"))]
     pub endpoint: Option<String>,
@@ -166,8 +167,12 @@ pub struct AzureBlobStorage {
 /// A bucket of Google Cloud Storage.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.bucket == oldSelf.bucket && has(self.prefix) == has(oldSelf.prefix) && (!has(self.prefix) || self.prefix == oldSelf.prefix)").message("bucket and prefix are fixed once they are set: objects are not moved; secretRef may change"))]
+#[x_kube(validation = Rule::new("self.bucket == oldSelf.bucket && has(self.endpoint) == has(oldSelf.endpoint) && (!has(self.endpoint) || self.endpoint == oldSelf.endpoint) && has(self.prefix) == has(oldSelf.prefix) && (!has(self.prefix) || self.prefix == oldSelf.prefix)").message("endpoint, bucket and prefix are fixed once they are set: objects are not moved; secretRef and caBundle may change"))]
 pub struct GcsStorage {
+    /// URL, where it is not Google's public one, as for access by a private network: scheme, host and port. https only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512), regex(pattern = r"^https://"))]
+    pub endpoint: Option<String>,
     /// The bucket. Has to be there.
     #[schemars(length(min = 3, max = 222))]
     pub bucket: String,
@@ -175,6 +180,10 @@ pub struct GcsStorage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub prefix: Option<String>,
+    /// Who signs the server's certificate, where that is not one of the public authorities: PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 65_536))]
+    pub ca_bundle: Option<String>,
     /// The Secret with `serviceAccount.json`: a service account's key file.
     pub secret_ref: SecretRef,
 }

@@ -71,7 +71,7 @@ pub(crate) fn build(connection: &Connection) -> Result<Backend, ConfigError> {
             let mut shown = place.endpoint();
             let mut options = options;
             if let Some(endpoint) = endpoint {
-                let url = endpoint::check(endpoint)?;
+                let url = endpoint::check_of_account(endpoint, account)?;
                 options = options.with_allow_http(url.scheme() == "http");
                 shown = trimmed(&url);
                 builder = builder.with_endpoint(shown.clone());
@@ -82,15 +82,19 @@ pub(crate) fn build(connection: &Connection) -> Result<Backend, ConfigError> {
                 .map_err(refused)?;
             finish(Arc::new(client), prefix.as_deref(), shown, container)
         }
-        (Place::Gcs { bucket, prefix }, Credential::ServiceAccount(json)) => {
+        (Place::Gcs { bucket, prefix, .. }, Credential::ServiceAccount(json)) => {
+            let url = endpoint::check(&place.endpoint())?;
+            let options = options.with_allow_http(url.scheme() == "http");
+            let shown = trimmed(&url);
             let client = GoogleCloudStorageBuilder::new()
                 .with_bucket_name(bucket)
                 .with_service_account_key(json.as_str())
+                // Said always: else a key file may say it, and lead us anywhere.
+                .with_base_url(&shown)
                 .with_retry(retry)
                 .with_client_options(options)
                 .build()
                 .map_err(refused)?;
-            let shown = place.endpoint();
             finish(Arc::new(client), prefix.as_deref(), shown, bucket)
         }
         (Place::Embedded { .. } | Place::S3 { .. }, _) => Err(ConfigError::Credential {

@@ -6,11 +6,23 @@ use super::ConfigError;
 
 /// A URL of a server, and nothing more: TLS, or loopback.
 pub(super) fn check(endpoint: &str) -> Result<Url, ConfigError> {
+    check_with(endpoint, |path| matches!(path, "" | "/"))
+}
+
+/// The same, or a URL whose path is the name of an account.
+pub(super) fn check_of_account(endpoint: &str, account: &str) -> Result<Url, ConfigError> {
+    check_with(endpoint, |path| {
+        let path = path.trim_matches('/');
+        path.is_empty() || path == account
+    })
+}
+
+fn check_with(endpoint: &str, is_path: impl Fn(&str) -> bool) -> Result<Url, ConfigError> {
     let url = Url::parse(endpoint).map_err(|_| ConfigError::NoUrl(redact(endpoint)))?;
     let Some(host) = url.host() else {
         return Err(ConfigError::NoUrl(redact(endpoint)));
     };
-    let more = !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some();
+    let more = !is_path(url.path()) || url.query().is_some() || url.fragment().is_some();
     if more || !url.username().is_empty() || url.password().is_some() {
         return Err(ConfigError::TooMuch(shown(&url)));
     }

@@ -11,6 +11,9 @@ pub(crate) use build::{Backend, build};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+/// Google's public endpoint.
+const GOOGLE: &str = "https://storage.googleapis.com";
+
 /// Where objects are.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "type", rename_all_fields = "camelCase", deny_unknown_fields)]
@@ -35,7 +38,8 @@ pub enum Place {
     },
     /// Azure Blob Storage.
     AzureBlob {
-        /// URL, where it is not that of the account in the public cloud.
+        /// URL, where it is not that of the account in the public cloud. Its path may be the account's name, as servers
+        /// have it that know an account by that and not by the host.
         endpoint: Option<String>,
         /// The storage account.
         account: String,
@@ -46,6 +50,8 @@ pub enum Place {
     },
     /// Google Cloud Storage.
     Gcs {
+        /// URL, where it is not Google's public one.
+        endpoint: Option<String>,
         /// The bucket. Has to be there.
         bucket: String,
         /// What the names of all objects begin with.
@@ -65,10 +71,14 @@ impl Place {
             | Self::AzureBlob {
                 endpoint: Some(endpoint),
                 ..
+            }
+            | Self::Gcs {
+                endpoint: Some(endpoint),
+                ..
             } => endpoint.clone(),
             Self::S3 { bucket, .. } => format!("https://{bucket}.s3.amazonaws.com"),
             Self::AzureBlob { account, .. } => format!("https://{account}.blob.core.windows.net"),
-            Self::Gcs { .. } => "https://storage.googleapis.com".into(),
+            Self::Gcs { .. } => GOOGLE.into(),
         }
     }
 

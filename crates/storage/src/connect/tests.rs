@@ -101,20 +101,69 @@ fn each_kind_of_place_says_which_credential_it_needs() {
     connection.credential = access_key();
     assert!(build(&connection).is_err());
 
-    connection.place = Place::Gcs {
+    connection.place = google(None);
+    assert!(build(&connection).is_err());
+}
+
+fn google(endpoint: Option<&str>) -> Place {
+    Place::Gcs {
+        endpoint: endpoint.map(Into::into),
         bucket: "bucket".to_owned(),
         prefix: None,
-    };
+    }
+}
+
+#[test]
+fn a_key_file_leads_nobody_to_another_server() {
+    let mut connection = embedded("https://s3.example.com");
+    let file = r#"{"private_key": "k", "private_key_id": "i", "client_email": "e", "disable_oauth": true,
+        "gcs_base_url": "https://elsewhere.example.com"}"#;
+    connection.credential = Credential::ServiceAccount(file.to_owned().into());
+    for (endpoint, shown) in [
+        (None, "https://storage.googleapis.com"),
+        (
+            Some("https://private.example.com"),
+            "https://private.example.com",
+        ),
+    ] {
+        connection.place = google(endpoint);
+        let backend = build(&connection).unwrap();
+        assert_eq!(backend.endpoint, shown);
+        let client = format!("{:?}", backend.objects);
+        assert!(client.contains(shown), "{client}");
+        let used = client.contains("base_url: \"https://elsewhere");
+        assert!(!used, "{client}");
+    }
+    connection.place = google(Some("http://private.example.com"));
     assert!(build(&connection).is_err());
+}
+
+#[test]
+fn an_account_may_be_the_path_of_its_endpoint_and_nothing_else_may() {
+    let mut connection = embedded("https://s3.example.com");
+    connection.credential = Credential::AccountKey("c2VjcmV0".to_owned().into());
+    for (endpoint, good) in [
+        ("https://edge.example.com:11002/account", true),
+        ("https://edge.example.com:11002/account/", true),
+        ("https://edge.example.com:11002", true),
+        ("https://edge.example.com:11002/other", false),
+        ("https://edge.example.com:11002/account/more", false),
+        ("https://edge.example.com:11002/account?sas", false),
+    ] {
+        connection.place = Place::AzureBlob {
+            endpoint: Some(endpoint.to_owned()),
+            account: "account".to_owned(),
+            container: "container".to_owned(),
+            prefix: None,
+        };
+        assert_eq!(build(&connection).is_ok(), good, "{endpoint}");
+    }
 }
 
 #[test]
 fn a_key_file_that_cannot_be_read_is_not_repeated() {
     let mut connection = embedded("https://s3.example.com");
-    connection.place = Place::Gcs {
-        bucket: "bucket".to_owned(),
-        prefix: None,
-    };
+    connection.place = google(None);
     connection.credential =
         Credential::ServiceAccount(r#"{"private_key": "hidden"#.to_owned().into());
     let refused = build(&connection).unwrap_err().to_string();
