@@ -66,7 +66,8 @@ async fn goes(user: &User, wanted: bool) -> anyhow::Result<()> {
 async fn class(user: &User) -> anyhow::Result<()> {
     let api: Api<StorageClass> = Api::all(user.client.clone());
     let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": CLASS.0},
-        "provisioner": CLASS.1});
+        // Nobody is in a hurry: a claim that waits is not annotated by others.
+        "provisioner": CLASS.1, "volumeBindingMode": "WaitForFirstConsumer"});
     let params = PatchParams::apply("chaos");
     api.patch(CLASS.0, &params, &Patch::Apply(class)).await?;
     Ok(())
@@ -75,7 +76,7 @@ async fn class(user: &User) -> anyhow::Result<()> {
 async fn files(user: &User) -> anyhow::Result<()> {
     user.sees("team", "has a claim for files", |workspace: &Workspace| {
         let found = condition(workspace, FILE_SHARE_READY).ok_or("no such condition")?;
-        check(found.reason == "Provisioning", &found)
+        check(found.reason == "WaitsForFirstUse", &found)
     })
     .await
     .map(drop)
