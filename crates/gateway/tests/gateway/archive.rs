@@ -3,11 +3,11 @@
 use std::{fs, io::Read as _, path::PathBuf, sync::Arc, time::Duration};
 
 use atelier_api::{
-    archive::{Part, RECORDS_PATH},
+    archive::{Kind, Part},
     report::Wanted,
 };
 use atelier_gateway::{
-    archive::Archive,
+    archive::{Archive, Recorded},
     metrics::{Metrics, Sink},
     policy::Store,
 };
@@ -23,7 +23,7 @@ use crate::{
 
 /// The part of a gateway that archives.
 struct Archiving {
-    archive: Arc<Archive>,
+    archive: Arc<Archive<Recorded>>,
     metrics: Arc<Metrics>,
     store: Store,
     token: PathBuf,
@@ -37,7 +37,7 @@ impl Archiving {
         let args = arguments(port, &token, &[]);
         let metrics = Metrics::new();
         let store = Store::new(metrics.clone());
-        let archive = Arc::new(Archive::new(metrics.clone()));
+        let archive = Arc::new(Archive::new(Recorded::default(), metrics.clone()));
         archive.start(way(&args, ca), store.wanted());
         Self {
             archive,
@@ -95,8 +95,9 @@ fn text(came: &Came) -> String {
 }
 
 fn part(came: &Came) -> Part {
-    let part = came.path.strip_prefix(RECORDS_PATH).expect("a part");
-    part.parse().expect("a part")
+    let (kind, part) = Kind::part(&came.path).expect("a part");
+    assert_eq!(kind, Kind::Records);
+    part
 }
 
 #[tokio::test]

@@ -7,9 +7,10 @@ use std::{
 };
 
 use atelier_gateway::{
-    archive::Archive,
+    archive::{Archive, Recorded},
     args,
     cors::Cors,
+    data::{Calls, Whose},
     internal::Internal,
     lifecycle::Lifecycle,
     limits::Limits,
@@ -85,7 +86,11 @@ impl Inner {
         let reporter = Reporter {
             metrics: metrics.clone(),
             telemetry: Arc::new(Telemetry::new(source, metrics.clone())),
-            archive: Arc::new(Archive::new(metrics.clone())),
+            archive: Arc::new(Archive::new(Recorded::default(), metrics.clone())),
+            data: Arc::new(Archive::new(
+                Calls::new(Whose::from(&args)),
+                metrics.clone(),
+            )),
             records: written.expect("a thread"),
             lifecycle: Lifecycle::default(),
         };
