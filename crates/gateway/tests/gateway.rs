@@ -7,6 +7,8 @@ mod archive;
 mod contract;
 #[path = "gateway/cors.rs"]
 mod cors;
+#[path = "gateway/data.rs"]
+mod data;
 #[path = "gateway/exposure.rs"]
 mod exposure;
 #[path = "gateway/faults.rs"]
@@ -17,6 +19,8 @@ mod framing;
 mod harness;
 #[path = "gateway/http.rs"]
 mod http_client;
+#[path = "gateway/inside.rs"]
+mod inside;
 #[path = "gateway/intake.rs"]
 mod intake;
 #[path = "gateway/internal.rs"]

@@ -158,7 +158,7 @@ mod tests {
             concat!(
                 r#"{"time":"2026-01-02T03:04:05.123456Z","requestId":"r","clientRequestId":"c\"","#,
                 r#""service":"iris","workspace":"ws","namespace":"ml","replica":"iris-0","#,
-                r#""inputContentType":"application/json","inputBytes":60,"#,
+                r#""inputContentType":"application/json","inputBytes":57,"#,
                 r#""input":{"a b":[1.50,"x\" y\\",12345678901234567890123]},"#,
                 r#""predictionContentType":"text/csv","predictionBytes":10,"prediction":"a,b\n1,\"2\"\n"}"#,
                 "\n"

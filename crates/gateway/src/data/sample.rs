@@ -66,8 +66,6 @@ mod tests {
         let taken: Vec<_> = (0..60)
             .filter(|n| is_sampled(&format!("r-{n}"), 10))
             .collect();
-        assert_eq!(taken, FIRST);
+        assert_eq!(taken, [8, 37]);
     }
-
-    const FIRST: [i32; 0] = [];
 }

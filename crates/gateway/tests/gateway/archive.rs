@@ -1,6 +1,6 @@
 //! Records on their way into the archive, by way of an operator that takes them, or does not.
 
-use std::{fs, io::Read as _, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use atelier_api::{
     archive::{Kind, Part},
@@ -11,13 +11,12 @@ use atelier_gateway::{
     metrics::{Metrics, Sink},
     policy::Store,
 };
-use flate2::read::MultiGzDecoder;
 use http::StatusCode;
 use tokio::time::sleep;
 
 use crate::{
     harness::eventually,
-    intake::{Came, Intake, arguments, way},
+    intake::{Came, Intake, arguments, dropped, exported, text, way},
     pki::{Ca, OPERATOR},
 };
 
@@ -58,22 +57,12 @@ impl Archiving {
         .await;
     }
 
-    fn counted(&self, name: &str, reason: &str) -> u64 {
-        let text = self.metrics.encode();
-        let sink = format!("sink=\"{:?}\"", Sink::Archive);
-        let mut lines = text.lines();
-        let line = lines
-            .find(|line| line.starts_with(name) && line.contains(&sink) && line.contains(reason));
-        line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
-            .unwrap_or_default()
-    }
-
     fn exported(&self) -> u64 {
-        self.counted("atelier_gateway_telemetry_exported_total", "")
+        exported(&self.metrics, Sink::Archive)
     }
 
     fn dropped(&self, reason: &str) -> u64 {
-        self.counted("atelier_gateway_telemetry_dropped_total", reason)
+        dropped(&self.metrics, Sink::Archive, reason)
     }
 }
 
@@ -85,13 +74,6 @@ impl Drop for Archiving {
 
 fn line(day: &str, number: usize) -> String {
     format!("{{\"time\":\"{day}T10:00:00.000001Z\",\"RequestId\":\"r-{number}\"}}\n")
-}
-
-fn text(came: &Came) -> String {
-    let mut text = String::new();
-    let read = MultiGzDecoder::new(&came.body[..]).read_to_string(&mut text);
-    read.expect("gzip");
-    text
 }
 
 fn part(came: &Came) -> Part {
