@@ -3,6 +3,8 @@
 
 #[path = "gateway/archive.rs"]
 mod archive;
+#[path = "gateway/collecting.rs"]
+mod collecting;
 #[path = "gateway/contract.rs"]
 mod contract;
 #[path = "gateway/cors.rs"]

@@ -7,6 +7,7 @@
 //! No header's value comes in but the content types and the ids; no query, no credential, no caller.
 
 mod budget;
+mod call;
 mod content;
 mod line;
 mod sample;
@@ -15,7 +16,7 @@ mod side;
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -24,7 +25,7 @@ use atelier_api::{
     archive::Kind,
     report::{Wanted, WantedData},
 };
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
@@ -35,19 +36,16 @@ use crate::{
     metrics::{Lost, Sink},
     telemetry::queue::Waiting,
 };
-use budget::{Budget, Hold};
-use content::Skipped;
-use line::{Taken, append};
-use side::Side;
+use budget::Budget;
+use call::Held;
+use line::append;
 
+pub use call::{Call, Input};
 pub use line::Whose;
 pub use sample::is_sampled;
 
 /// Bytes of all that is copied and not yet written.
 pub const MOST: usize = 8 * 1024 * 1024;
-
-/// Bytes that each call takes beside its bodies: ids, content types, and what holds them.
-const BASE: usize = 1024;
 
 /// Bytes after which a batch is full.
 const FULL: usize = 256 * 1024;
@@ -85,96 +83,6 @@ struct Queued {
     closed: bool,
 }
 
-/// A call in the queue, with the room it takes.
-#[derive(Debug)]
-struct Held {
-    taken: Taken,
-    _room: Hold,
-}
-
-impl Held {
-    fn bytes(&self) -> usize {
-        BASE + self.taken.input.bytes.len() + self.taken.prediction.bytes.len()
-    }
-}
-
-/// A call that is being collected.
-#[derive(Debug)]
-pub struct Call {
-    /// Shared with the request's body, which is read by whoever sends it to the model.
-    input: Arc<Mutex<Side>>,
-    prediction: Option<Side>,
-    most: usize,
-    /// Nothing where there was none.
-    room: Option<Hold>,
-    budget: Arc<Budget>,
-}
-
-/// Where the input of a call is copied to, for as long as the call is one to collect.
-#[derive(Clone, Debug)]
-pub struct Input(Weak<Mutex<Side>>);
-
-impl Input {
-    /// Copies what passes.
-    pub fn take(&self, data: &[u8]) {
-        self.edit(|side| side.take(data));
-    }
-
-    /// Notes that it has passed to its end.
-    pub fn end(&self) {
-        self.edit(Side::end);
-    }
-
-    fn edit(&self, change: impl FnOnce(&mut Side)) {
-        if let Some(side) = self.0.upgrade() {
-            change(&mut locked(&side));
-        }
-    }
-}
-
-impl Call {
-    /// For the input.
-    #[must_use]
-    pub fn input(&self) -> Input {
-        Input(Arc::downgrade(&self.input))
-    }
-
-    /// Notes the header of the answer. False if there is nothing to collect of it.
-    pub fn answered(&mut self, status: StatusCode, headers: &HeaderMap) -> bool {
-        self.prediction = Some(Side::new(headers, self.most, &self.budget));
-        status.as_u16() < 400
-    }
-
-    /// Copies what passes of the answer.
-    pub fn predicted(&mut self, data: &[u8]) {
-        if let (Some(prediction), Some(_)) = (&mut self.prediction, &self.room) {
-            prediction.take(data);
-        }
-    }
-
-    /// What there is to write of it; nothing where there was no room for it.
-    fn finish(self, time: Timestamp, ids: &RequestIds) -> Option<Held> {
-        let (room, mut prediction) = (self.room?, self.prediction?);
-        // What is read of it from now on is not the model's to go by.
-        let spare = Side::new(&HeaderMap::new(), 0, &self.budget);
-        let mut input = std::mem::replace(&mut *locked(&self.input), spare);
-        input.close();
-        prediction.end();
-        let is_lost = |side: &Side| side.form == Err(Skipped::NoRoom);
-        if is_lost(&input) || is_lost(&prediction) {
-            return None;
-        }
-        let taken = Taken {
-            time,
-            request_id: ids.request_id().to_owned(),
-            client_request_id: ids.client_request_id().map(str::to_owned),
-            input,
-            prediction,
-        };
-        Some(Held { taken, _room: room })
-    }
-}
-
 impl Archive<Calls> {
     /// Begins to collect a call, if it is one to collect. Of the body that comes after `headers`.
     #[must_use]
@@ -183,18 +91,7 @@ impl Archive<Calls> {
         if !is_sampled(ids.request_id(), percent) {
             return None;
         }
-        let budget = &self.source.budget;
-        let mut room = Hold::new(budget);
-        let room = room.grow(BASE).then_some(room);
-        // Without room nothing is copied, and whether it is a loss shows at the end.
-        let most_of_it = if room.is_some() { most } else { 0 };
-        Some(Call {
-            input: Arc::new(Mutex::new(Side::new(headers, most_of_it, budget))),
-            prediction: None,
-            most,
-            room,
-            budget: Arc::clone(budget),
-        })
+        Some(Call::new(headers, most, &self.source.budget))
     }
 
     /// Hands in a call whose answer has ended well, and never waits.

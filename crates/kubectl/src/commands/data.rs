@@ -24,7 +24,7 @@ const LONGEST: usize = 4 * 1024 * 1024;
 /// Arguments of `data`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "It is what callers sent. What is collected, and for how long it is kept, says spec.collectData.\n\n\
+    after_help = "It is what callers sent. spec.collectData of the service says what is collected, and for how long it is kept.\n\n\
     Examples:\n  \
     # Inputs and predictions of the last hour\n  \
     kubectl atelier data digits --since 1h\n\n  \
