@@ -195,6 +195,11 @@ impl<S: Source> Archivist<S> {
     /// Takes what waits in the queue into parts. Those that are full go on their way.
     async fn take(&mut self, pipe: &Pipe<Carrier>, finished: &mpsc::Sender<Finished>) {
         while let Some(batch) = self.archive.source.take() {
+            // What nobody is sent is not written first: there is time enough to count it, and no more.
+            if self.archive.ending.kill.is_cancelled() {
+                pipe.lost(batch.count(), Lost::Ended, "the gateway ended first");
+                continue;
+            }
             let mut parts = std::mem::replace(&mut self.parts, Parts::new(S::KIND));
             let at_stake = batch.count() + parts.lines();
             let (now, at) = (Timestamp::now(), Instant::now());

@@ -19,7 +19,7 @@ pub enum Form {
     /// Text of another kind.
     Text,
     /// A form, which is what `curl --data` calls everything: JSON where it is an object or an array, and else text.
-    Form,
+    Fields,
     /// Nothing is said: likewise, and else nothing that can be told.
     Unknown,
 }
@@ -77,7 +77,7 @@ pub fn form(headers: &HeaderMap) -> Result<Form, Skipped> {
         ("image" | "audio" | "video", _) => Err(Skipped::ContentType),
         (_, "json") => Ok(Form::Json),
         (_, sub) if sub.ends_with("+json") => Ok(Form::Json),
-        ("application", "x-www-form-urlencoded") => Ok(Form::Form),
+        ("application", "x-www-form-urlencoded") => Ok(Form::Fields),
         ("application", "xml" | "x-ndjson" | "jsonl") | ("text", _) => Ok(Form::Text),
         (_, sub) if sub.ends_with("+xml") => Ok(Form::Text),
         _ => Err(Skipped::ContentType),
@@ -198,7 +198,7 @@ mod tests {
             ("text/csv; header=present", Ok(Form::Text)),
             ("text/event-stream", Ok(Form::Text)),
             ("application/soap+xml", Ok(Form::Text)),
-            ("application/x-www-form-urlencoded", Ok(Form::Form)),
+            ("application/x-www-form-urlencoded", Ok(Form::Fields)),
             ("", Ok(Form::Unknown)),
             ("image/png", Err(Skipped::ContentType)),
             ("image/svg+xml", Err(Skipped::ContentType)),
@@ -244,13 +244,13 @@ mod tests {
         let deep = "[".repeat(500) + &"]".repeat(500);
         assert_eq!(content(Form::Json, deep.as_bytes()), Ok(Text(&deep)));
         // What curl sends unless told otherwise.
-        assert_eq!(of(Form::Form, "{\"a\":1}"), Ok(Json("{\"a\":1}")));
-        assert_eq!(of(Form::Form, "a=1&b=2"), Ok(Text("a=1&b=2")));
-        assert_eq!(of(Form::Form, "12"), Ok(Text("12")));
+        assert_eq!(of(Form::Fields, "{\"a\":1}"), Ok(Json("{\"a\":1}")));
+        assert_eq!(of(Form::Fields, "a=1&b=2"), Ok(Text("a=1&b=2")));
+        assert_eq!(of(Form::Fields, "12"), Ok(Text("12")));
         assert_eq!(of(Form::Text, "[1]"), Ok(Text("[1]")));
         assert_eq!(of(Form::Unknown, "[1]"), Ok(Json("[1]")));
         assert_eq!(of(Form::Unknown, "abc"), Err(Skipped::ContentType));
-        for form in [Form::Json, Form::Text, Form::Form, Form::Unknown] {
+        for form in [Form::Json, Form::Text, Form::Fields, Form::Unknown] {
             assert_eq!(content(form, b""), Ok(Empty));
         }
         assert_eq!(content(Form::Text, b"\xff"), Err(Skipped::NotText));

@@ -206,4 +206,83 @@ mod tests {
             }
         }
     }
+
+    /// Whatever callers and models make up, a line is one line of JSON, of this call.
+    #[test]
+    fn bodies_made_up_at_random_stay_in_their_places() {
+        const PIECES: &[&str] = &[
+            "{",
+            "}",
+            "[",
+            "]",
+            "\"",
+            "\\",
+            ",",
+            ":",
+            " ",
+            "\n",
+            "\r",
+            "\t",
+            "\\u",
+            "d83d",
+            "\\n",
+            "1",
+            "-",
+            "e",
+            ".",
+            "0",
+            "null",
+            "true",
+            "ä",
+            "\u{2028}",
+            "\u{0}",
+            "\u{9b}",
+            "\"requestId\":",
+            "\"a\":1",
+            "\u{feff}",
+        ];
+        const TYPES: [Option<&str>; 5] = [
+            None,
+            Some("application/json"),
+            Some("text/plain"),
+            Some("application/x-www-form-urlencoded"),
+            Some("image/png"),
+        ];
+        let mut random = 1_u64;
+        let mut next = |below: usize| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) as usize % below
+        };
+        for _ in 0..20_000 {
+            let mut made = || {
+                let length = next(12);
+                let text: String = (0..length).map(|_| PIECES[next(PIECES.len())]).collect();
+                let mut bytes = text.into_bytes();
+                if next(8) == 0 {
+                    bytes.push(next(256) as u8);
+                }
+                (body(TYPES[next(TYPES.len())], &bytes), bytes)
+            };
+            let ((input, asked), (prediction, answered)) = (made(), made());
+            let told = line(input, prediction);
+            assert_eq!(told.find('\n'), Some(told.len() - 1), "{told}");
+            let read: Value = serde_json::from_str(&told).expect(&told);
+            let members = ["requestId", "service", "replica"].map(|name| read[name].clone());
+            assert_eq!(members, ["r", "iris", "iris-0"]);
+            for (name, bytes) in [("input", asked), ("prediction", answered)] {
+                assert_eq!(read[format!("{name}Bytes")], bytes.len());
+                // It says the same, as a value or as text; or why it is not there.
+                let is_so = match (&read[name], read.get(format!("{name}Skipped"))) {
+                    (Value::Null, Some(_)) => true,
+                    (Value::String(text), None) if text.as_bytes() == bytes => true,
+                    (Value::Null, None) if bytes.is_empty() => true,
+                    (value, None) => serde_json::from_slice(&bytes).ok().as_ref() == Some(value),
+                    (_, Some(_)) => false,
+                };
+                assert!(is_so, "{bytes:?} became {told}");
+            }
+        }
+    }
 }
