@@ -93,7 +93,7 @@ impl Brought {
 }
 
 /// The files below a folder that hold a text.
-pub fn files_with(text: &str, folder: &Path) -> Vec<PathBuf> {
+fn files_with(text: &str, folder: &Path) -> Vec<PathBuf> {
     let mut grep = Command::new("grep");
     let output = grep
         .args(["-rlaF", "--", text])
