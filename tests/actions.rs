@@ -11,6 +11,8 @@ mod archive;
 mod autoscale;
 #[path = "actions/credentials.rs"]
 mod credentials;
+#[path = "actions/data.rs"]
+mod data;
 #[path = "actions/endurance.rs"]
 mod endurance;
 #[path = "actions/expose.rs"]

@@ -1,7 +1,5 @@
 //! `webservices/log` and `runs/log`: what the kubelets keep, as it comes.
 
-use std::time::Duration;
-
 use atelier_api::{Run, WebService, labels};
 use atelier_apiserver::{Body, BoxError, Call, Reason, Refusal, empty};
 use bytes::Bytes;
@@ -12,31 +10,24 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
-use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, LogParams};
 use kube::{Api, ResourceExt};
 
-use super::Deps;
 use super::object::get;
-use crate::archive::Span;
+use super::{Deps, kept};
 use crate::run::outcome::MAIN;
 use crate::web_service::{GATEWAY, MODEL};
-use crate::workspace::storage::Trouble;
 
 /// How many pods are followed at a time: each is a connection to the API server.
 const MOST_PODS: usize = 16;
-
-/// How far back the archive is read where nothing is said, and at most.
-const DAY: i64 = 24 * 3600;
-const MOST_DAYS: i64 = 366;
 
 /// The output of a service's pods, by default of their models; with more than one pod each line says which. Or, if
 /// asked for, what the archive has of its requests.
 pub async fn service(deps: Deps, call: Call, _: Request<Body>) -> Result<Response<Body>, Refusal> {
     let service: WebService = get(&deps.client, &call).await?;
     if flag(&call, "archive")? {
-        return archived(&deps, &call, &service).await;
+        return kept::records(&deps, &call, &service).await;
     }
     let container = match call.query_value("container").as_deref() {
         None | Some("") | Some("model") => MODEL,
@@ -125,47 +116,6 @@ fn nothing(message: &str) -> Refusal {
     Refusal::new(Reason::NotFound, message)
 }
 
-/// What the archive has, as it lies there: gzip.
-async fn archived(
-    deps: &Deps,
-    call: &Call,
-    service: &WebService,
-) -> Result<Response<Body>, Refusal> {
-    let span = span(call, (deps.clock)())?;
-    let parts = deps.archive.read(service, span).await;
-    let parts = parts.map_err(|trouble| {
-        let message = format!("the archive cannot be read: {trouble}");
-        match trouble {
-            Trouble::Problem(_) => Refusal::conflict(message),
-            Trouble::Untried(_) => Refusal::unavailable(message, Duration::from_secs(1)),
-        }
-    })?;
-    Ok(streamed(parts, "application/gzip"))
-}
-
-/// From when to when, as a log's `sinceTime` and `sinceSeconds`, and `untilTime`.
-fn span(call: &Call, now: Timestamp) -> Result<Span, Refusal> {
-    let time = |name: &str| match call.query_value(name).filter(|text| !text.is_empty()) {
-        None => Ok(None),
-        Some(text) => text.parse::<Timestamp>().map(Some).map_err(|_| {
-            Refusal::bad_request(format!("{name} is a time, as 2026-01-04T04:00:00Z"))
-        }),
-    };
-    let back = number(call, "sinceSeconds")?.unwrap_or(DAY);
-    let until = time("untilTime")?.unwrap_or(now).min(now);
-    let since = match time("sinceTime")? {
-        Some(since) => since,
-        None => now - SignedDuration::from_secs(back.min(MOST_DAYS * DAY)),
-    };
-    if until.duration_since(since) > SignedDuration::from_secs(MOST_DAYS * DAY) {
-        let message = format!(
-            "{MOST_DAYS} days are read at most at a time; ask for fewer, by sinceTime and untilTime"
-        );
-        return Err(Refusal::bad_request(message));
-    }
-    Ok(Span { since, until })
-}
-
 fn flag(call: &Call, name: &str) -> Result<bool, Refusal> {
     match call.query_value(name).as_deref() {
         None | Some("" | "false" | "0") => Ok(false),
@@ -174,7 +124,7 @@ fn flag(call: &Call, name: &str) -> Result<bool, Refusal> {
     }
 }
 
-fn number(call: &Call, name: &str) -> Result<Option<i64>, Refusal> {
+pub(super) fn number(call: &Call, name: &str) -> Result<Option<i64>, Refusal> {
     match call.query_value(name).filter(|text| !text.is_empty()) {
         None => Ok(None),
         Some(text) => match text.parse::<i64>() {
@@ -241,7 +191,7 @@ fn answer(lines: Lines) -> Response<Body> {
     streamed(lines.map_ok(Bytes::from), "text/plain; charset=utf-8")
 }
 
-fn streamed(
+pub(super) fn streamed(
     pieces: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
     content_type: &'static str,
 ) -> Response<Body> {

@@ -2,6 +2,7 @@
 //! server says at that moment.
 
 mod credential;
+mod kept;
 mod keys;
 mod logs;
 mod object;
@@ -59,6 +60,10 @@ pub fn all(deps: &Deps) -> Actions {
         .shows()
         .long_running()
         .summary("The output of a web service's pods.");
+    // A right of its own: a log has nothing that callers sent.
+    let data = service("data")
+        .shows()
+        .summary("Inputs and predictions that were collected of a web service.");
     let run_log = run("log")
         .shows()
         .long_running()
@@ -84,6 +89,7 @@ pub fn all(deps: &Deps) -> Actions {
             service_log,
             with!(deps, logs::service, request),
         ))
+        .with(Action::raw(data, with!(deps, kept::data, request)))
         .with(Action::raw(run_log, with!(deps, logs::run, request)))
         .with(Action::bare(cancel, with!(deps, runs::cancel)))
         .with(Action::table(why, why_table(), with!(deps, runs::why)))

@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 
 use atelier_api::WebService;
-use atelier_api::archive::{PART_LONGEST, folder, of_path};
+use atelier_api::archive::{Kind, PART_LONGEST, folder, of_path};
 use atelier_storage::{Entry, Error as StorageError, Store};
 use bytes::Bytes;
 use flate2::Compression;
@@ -34,6 +34,11 @@ pub struct Span {
 }
 
 impl Span {
+    /// Whether it touches a day.
+    pub(super) fn has(self, date: Date) -> bool {
+        (day(self.since)..=day(self.until)).contains(&date)
+    }
+
     /// The days that it touches, the first one first.
     fn days(self) -> impl Iterator<Item = Date> + Send {
         let last = day(self.until);
@@ -42,8 +47,8 @@ impl Span {
             .take_while(move |day| *day <= last)
     }
 
-    /// Whether a part may hold records of it: what was written before it began, holds none.
-    fn touches(self, entry: &Entry) -> bool {
+    /// Whether a part may hold lines of it: what was written before it began, holds none.
+    pub(super) fn touches(self, entry: &Entry) -> bool {
         of_path(&entry.path).is_some()
             && entry
                 .modified
@@ -65,6 +70,7 @@ impl Archive {
         let (workspace, store) = self.open(&namespace).await?;
         let mut reading = Reading {
             store,
+            kind: Kind::Records,
             service: service.name_any(),
             span,
             days: span.days().collect(),
@@ -77,17 +83,20 @@ impl Archive {
     }
 }
 
-struct Reading {
-    store: Store,
-    service: String,
-    span: Span,
-    days: VecDeque<Date>,
-    /// Those of the day that are still to be read, the next one last.
-    parts: Vec<Entry>,
+/// What is still to be read.
+pub(super) struct Reading {
+    pub store: Store,
+    pub kind: Kind,
+    pub service: String,
+    pub span: Span,
+    /// Days whose parts have not been looked for.
+    pub days: VecDeque<Date>,
+    /// Parts that were found, the next one last.
+    pub parts: Vec<Entry>,
 }
 
 impl Reading {
-    async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
+    pub async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
         loop {
             if let Some(entry) = self.parts.pop() {
                 let read = self.part(&entry).await;
@@ -100,7 +109,7 @@ impl Reading {
             if let Err(error) = self.list().await {
                 // What comes after it would not fare better.
                 self.days.clear();
-                let bytes = said(&folder(&self.service, day), &error.to_string())?;
+                let bytes = said(&folder(self.kind, &self.service, day), &error.to_string())?;
                 return Ok(Some((bytes, self)));
             }
         }
@@ -111,12 +120,18 @@ impl Reading {
         let Some(day) = self.days.pop_front() else {
             return Ok(());
         };
-        let found = self.store.list(Some(&folder(&self.service, day)));
-        let span = self.span;
-        let of_span = found.try_filter(|entry| ready(span.touches(entry)));
-        self.parts = of_span.try_collect().await?;
-        self.parts.sort_by(|one, other| other.path.cmp(&one.path));
+        self.parts = self.of_day(day).await?;
         Ok(())
+    }
+
+    /// The parts of a day, the first one last.
+    pub async fn of_day(&self, day: Date) -> Result<Vec<Entry>, StorageError> {
+        let folder = folder(self.kind, &self.service, day);
+        let found = self.store.list(Some(&folder));
+        let of_span = found.try_filter(|entry| ready(self.span.touches(entry)));
+        let mut parts: Vec<_> = of_span.try_collect().await?;
+        parts.sort_by(|one, other| other.path.cmp(&one.path));
+        Ok(parts)
     }
 
     async fn part(&self, entry: &Entry) -> Result<Bytes, String> {
@@ -154,6 +169,8 @@ mod tests {
         };
         let days: Vec<_> = span.days().map(|day| day.to_string()).collect();
         assert_eq!(days, ["2026-11-27", "2026-11-28", "2026-11-29"]);
+        let has = |day: &str| span.has(day.parse().expect("a day"));
+        assert!(days.iter().all(|day| has(day)) && !has("2026-11-26") && !has("2026-11-30"));
         let path = "requests/s/2026-11-27/20261127T220000.000Z.p.1.jsonl.gz";
         for (path, modified, touched) in [
             (path, "2026-11-27T23:00:30Z", true),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use atelier_api::WebService;
-use atelier_api::archive::{folder_of, of_path};
+use atelier_api::archive::{Kind, folder_of, of_path};
 use atelier_storage::Error as StorageError;
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::civil::Date;
@@ -14,7 +14,7 @@ use kube::ResourceExt as _;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Archive, day, wanted};
+use super::{Archive, day, day_of, keep_days};
 use crate::workspace::gate::{Gate, gate};
 use crate::workspace::storage::Trouble;
 
@@ -40,15 +40,20 @@ pub async fn sweep(archive: Arc<Archive>, stop: CancellationToken) {
         }
         for service in ctx.stores.web_services.state() {
             let (namespace, name) = (service.namespace().unwrap_or_default(), service.name_any());
-            match archive.sweep(&service, (ctx.clock)()).await {
-                Ok(None) => wait = SOON,
-                Ok(Some(0)) => {}
-                Ok(Some(parts)) => info!(
-                    namespace,
-                    name, parts, "parts of the archive were old enough to go"
-                ),
-                // The next look tries again.
-                Err(why) => warn!(namespace, name, %why, "old parts of the archive stay"),
+            for kind in Kind::ALL {
+                let folder = kind.folder();
+                match archive.sweep(kind, &service, (ctx.clock)()).await {
+                    Ok(None) => wait = SOON,
+                    Ok(Some(0)) => {}
+                    Ok(Some(parts)) => info!(
+                        namespace,
+                        name, folder, parts, "parts of the archive were old enough to go"
+                    ),
+                    // The next look tries again.
+                    Err(why) => {
+                        warn!(namespace, name, folder, %why, "old parts of the archive stay");
+                    }
+                }
             }
         }
     }
@@ -61,16 +66,20 @@ fn first_kept(now: Timestamp, keep_days: i32) -> Option<Date> {
 
 impl Archive {
     /// How many parts it deleted; `None` while it is too early to say which are too old.
-    async fn sweep(&self, service: &WebService, now: Timestamp) -> Result<Option<u64>, Trouble> {
+    async fn sweep(
+        &self,
+        kind: Kind,
+        service: &WebService,
+        now: Timestamp,
+    ) -> Result<Option<u64>, Trouble> {
         let namespace = service.namespace().unwrap_or_default();
         let workspace = match gate(&self.ctx, &namespace) {
             Gate::Open(workspace) => workspace,
             Gate::Opening(_) => return Ok(None),
             _ => return Ok(Some(0)),
         };
-        let archive = service.spec.telemetry.archive.unwrap_or_default();
-        let asked = wanted(service, workspace.spec.storage.type_);
-        let first = asked.and_then(|_| first_kept(now, archive.keep_days));
+        let days = keep_days(kind, service, workspace.spec.storage.type_);
+        let first = days.and_then(|days| first_kept(now, days));
         let Some(first) = first else {
             return Ok(Some(0));
         };
@@ -78,12 +87,8 @@ impl Archive {
         let store = store.await?;
         let sweep = async {
             let mut gone = 0;
-            for folder in store.folders(&folder_of(&service.name_any())).await? {
-                let day = folder
-                    .rsplit('/')
-                    .next()
-                    .and_then(|day| day.parse::<Date>().ok());
-                if day.is_none_or(|day| day >= first) {
+            for folder in store.folders(&folder_of(kind, &service.name_any())).await? {
+                if day_of(&folder).is_none_or(|day| day >= first) {
                     continue;
                 }
                 let mut parts = pin!(store.list(Some(&folder)));

@@ -12,7 +12,7 @@ mod token;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atelier_api::archive::{PART_LONGEST, Part, RECORDS_PATH};
+use atelier_api::archive::{self, PART_LONGEST, Part};
 use atelier_api::report::{LOAD_LONGEST, LOAD_PATH, Load};
 use bytes::Bytes;
 use http::StatusCode;
@@ -123,24 +123,24 @@ impl Refused {
 pub enum Kind {
     /// How much there is to do.
     Load,
-    /// Records for the archive.
-    Records(Part),
+    /// A part of what is kept.
+    Part(archive::Kind, Part),
 }
 
 impl Kind {
     /// What a path stands for.
     pub fn of(path: &str) -> Option<Self> {
-        match path.strip_prefix(RECORDS_PATH) {
-            Some(part) => part.parse().ok().map(Self::Records),
-            None => (path == LOAD_PATH).then_some(Self::Load),
+        if path == LOAD_PATH {
+            return Some(Self::Load);
         }
+        archive::Kind::part(path).map(|(kind, part)| Self::Part(kind, part))
     }
 
     /// The longest body, in bytes.
     pub fn longest(self) -> usize {
         match self {
             Self::Load => LOAD_LONGEST,
-            Self::Records(_) => PART_LONGEST,
+            Self::Part(..) => PART_LONGEST,
         }
     }
 }
@@ -178,7 +178,7 @@ impl Intake {
         let reporter = self.known(&claim).ok_or(Refused::Unwanted)?;
         let wanted = match kind {
             Kind::Load => self.scaler.wants(&reporter.namespace, &reporter.service),
-            Kind::Records(_) => self.archive.wants(&reporter.namespace, &reporter.service),
+            Kind::Part(..) => self.archive.wants(&reporter.namespace, &reporter.service),
         };
         if !wanted {
             return Err(Refused::Unwanted);
@@ -213,8 +213,8 @@ impl Intake {
     fn turn(&self, kind: Kind, reporter: &Reporter) -> Result<Option<Turn>, Refused> {
         match kind {
             Kind::Load => Ok(None),
-            Kind::Records(_) => {
-                let turn = self.archive.turn(&reporter.namespace);
+            Kind::Part(kind, _) => {
+                let turn = self.archive.turn(kind, &reporter.namespace);
                 turn.map(Some).ok_or(Refused::Busy)
             }
         }
@@ -228,8 +228,8 @@ impl Intake {
                 self.scaler.report(reporter, load, Instant::now());
                 Ok(())
             }
-            Kind::Records(part) => {
-                let put = timeout(STORE, self.archive.put(reporter, &part, body)).await;
+            Kind::Part(kind, part) => {
+                let put = timeout(STORE, self.archive.put(reporter, kind, &part, body)).await;
                 let put = put.map_err(|_| "it is not stored in time".to_owned());
                 let put = put.and_then(|put| put.map_err(|trouble| trouble.to_string()));
                 put.map_err(Refused::NotStored)

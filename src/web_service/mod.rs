@@ -6,6 +6,7 @@
 
 mod build;
 pub mod expose;
+pub mod keeping;
 pub mod keys;
 pub mod keystore;
 pub mod own_keys;
@@ -19,8 +20,8 @@ pub mod transport;
 use std::sync::Arc;
 use std::time::Duration;
 
+use atelier_api::archive::Kind;
 use atelier_api::gateway_policy::GatewayPolicy;
-use atelier_api::report::Wanted;
 use atelier_api::v1alpha1::{AuthMode, Class};
 use atelier_api::{WebService, Workspace};
 use kube::runtime::controller::Action;
@@ -28,7 +29,6 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource as _, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
 
-use crate::archive;
 use crate::ctx::Ctx;
 use crate::kit::child::{ChildKey, ChildKind};
 use crate::kit::children::View as ChildView;
@@ -145,7 +145,8 @@ async fn make(
     }
     let mut known = Known::default();
     let mut next = None;
-    let wanted = wanted(service, workspace, ctx);
+    let heard = ctx.settings.intake.is_some();
+    let wanted = keeping::wanted(service, workspace.spec.storage.type_, heard);
     let archived = wanted.records_after_seconds.is_some();
     let telling = telemetry::look(service, &parent, archived, ctx).await?;
     let telling = telling.reporting(wanted)?;
@@ -170,7 +171,9 @@ async fn make(
     known.tls = tls;
     known.location = Some(workspace.spec.location.clone());
     known.telemetry = telling.standing;
-    known.archive = telemetry::archiving(service, workspace, ctx.settings.intake.is_some());
+    let keeping = |kind| keeping::keeping(kind, service, workspace, heard);
+    known.archive = keeping(Kind::Records);
+    known.data = keeping(Kind::Data);
     next = next.into_iter().chain(after).min();
     let scaling = scale::act::plan(service, &parent, ctx);
     let replicas = match &scaling {
@@ -197,16 +200,6 @@ async fn make(
     }
     known.scaling = scaling;
     contested.map_or(Ok((known, next)), Err)
-}
-
-/// What the gateways are to report.
-fn wanted(service: &WebService, workspace: &Workspace, ctx: &Ctx) -> Wanted {
-    let heard = ctx.settings.intake.is_some();
-    let archived = archive::wanted(service, workspace.spec.storage.type_);
-    Wanted {
-        load: service.spec.autoscale.is_some() && heard,
-        records_after_seconds: archived.filter(|_| heard),
-    }
 }
 
 /// Sees that gateways are told what they go by.

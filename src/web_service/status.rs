@@ -15,6 +15,7 @@ use kube::ResourceExt as _;
 
 use super::build::{self, GATEWAY, MODEL};
 use super::expose::Exposure;
+use super::keeping::Keeping;
 use super::keys::{PublicKeys, fingerprint};
 use super::scale::Scaling;
 use super::scale::tell;
@@ -66,7 +67,9 @@ pub struct Known {
     /// Where records are exported. Nothing where that is not asked for.
     pub telemetry: Option<telemetry::Standing>,
     /// How far its archive is.
-    pub archive: Option<telemetry::Archiving>,
+    pub archive: Option<Keeping>,
+    /// How far the collecting of inputs and predictions is.
+    pub data: Option<Keeping>,
 }
 
 /// What there is of a service.

@@ -7,24 +7,22 @@
 
 use std::collections::BTreeMap;
 
+use atelier_api::WebService;
 use atelier_api::conditions::reasons;
 use atelier_api::gateway_telemetry::{
     Endpoint, GatewayTelemetry, HEADERS_KEY, OtlpTarget, TELEMETRY_KEY, TelemetryHeaders,
 };
 use atelier_api::report::{WANTED_KEY, Wanted};
 use atelier_api::v1alpha1::{Otlp, OtlpCompression, Telemetry};
-use atelier_api::{WebService, Workspace};
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, ResourceExt as _};
+use kube::Api;
 use sha2::{Digest as _, Sha256};
 
 use super::keystore::plain;
-use crate::archive;
 use crate::ctx::Ctx;
 use crate::kit::Error;
 use crate::kit::brought::Brought;
 use crate::kit::meta::Parent;
-use crate::workspace::storage::State;
 
 /// What a Secret with headers comes to: the digest of what gateways would be told, or why it cannot be that.
 pub type Credential = Result<[u8; 32], String>;
@@ -48,54 +46,6 @@ impl Standing {
             message,
         }
     }
-}
-
-/// How far an archive is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Archiving {
-    /// Whether records can get there, as far as is known.
-    pub works: Option<bool>,
-    /// Why it is as it is, for the condition.
-    pub reason: String,
-    /// The same as a sentence.
-    pub message: String,
-}
-
-/// How far the archive of a service is, if it is to have one. `heard` says whether gateways can tell the operator
-/// anything here. Pure.
-pub fn archiving(service: &WebService, workspace: &Workspace, heard: bool) -> Option<Archiving> {
-    let after = archive::wanted(service, workspace.spec.storage.type_)?;
-    let name = workspace.name_any();
-    if !heard {
-        return Some(Archiving {
-            works: Some(false),
-            reason: reasons::NO_AUTHORITY.into(),
-            message: "records reach the archive through the operator, which nobody here signs a certificate for: an administrator sets the chart's value actions.enabled".into(),
-        });
-    }
-    Some(match State::recorded(workspace) {
-        Some(state) if state.ready => Archiving {
-            works: Some(true),
-            reason: reasons::ARCHIVING.into(),
-            message: format!(
-                "records are in the storage of Workspace {name} after {after} s at the latest, below requests/{}; how many, and how many were lost, stands in the gateways' metrics atelier_gateway_telemetry_*",
-                service.name_any()
-            ),
-        },
-        Some(not) => Archiving {
-            works: Some(false),
-            reason: not.reason,
-            message: format!(
-                "the storage of Workspace {name} does not take records: {}",
-                not.message
-            ),
-        },
-        None => Archiving {
-            works: None,
-            reason: reasons::STORAGE_STARTING.into(),
-            message: format!("the storage of Workspace {name} has not been tried yet"),
-        },
-    })
 }
 
 /// What gateways are to be told.

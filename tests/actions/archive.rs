@@ -238,6 +238,13 @@ async fn who_is_a_gateway_writes_to_its_own_services_archive_and_who_is_not_writ
                 "x",
                 "404",
             ),
+            (
+                "data beside its own folder",
+                "/v1/data/../requests/model/2026-01-04/20260104T040000.000Z-1",
+                Some(&good),
+                "x",
+                "404",
+            ),
             ("too much", part, Some(&good), &much, "413"),
             ("a good one", part, Some(&good), "no gzip", "204"),
         ] {

@@ -18,6 +18,10 @@ pub const VERSION: &str = "v1alpha1";
 /// What the name of a Secret begins with that `storecredential` makes. Nobody else may make such names.
 pub const CREDENTIAL_PREFIX: &str = "atelier-credential-";
 
+/// The header by which an answer of `webservices/data` (GET: gzip, of a line of JSON for each call) says that there is
+/// more: its value is the parameter `continue` of the next request.
+pub const CONTINUE: &str = "x-atelier-continue";
+
 /// An answer or a request body, which names its kind like every object of Kubernetes.
 pub trait Kinded {
     /// Its kind.

@@ -1,8 +1,8 @@
-//! The archive of records: what a gateway sends to the operator, what its parts are called, and where they lie in the
-//! workspace's storage.
+//! What gateways keep in the workspace's storage: what they send to the operator, what its parts are called, and where
+//! they lie. There are two kinds of it: records of requests, and what was asked and answered.
 //!
-//! A part is a run of records of one day (UTC), one line of JSON each, compressed by gzip. The gateway gives it the part
-//! of its name that makes it one of its own, so that sending it again replaces it; the operator adds whose it is.
+//! A part is a run of lines of one day (UTC), each of JSON, compressed by gzip. The gateway gives it the part of its name
+//! that makes it one of its own, so that sending it again replaces it; the operator adds whose it is.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,17 +11,59 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-/// What the path of a part begins with where gateways send it. The [`Part`] follows.
-pub const RECORDS_PATH: &str = "/v1/records/";
+/// What is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The record of every request: no payload, no credential.
+    Records,
+    /// Inputs and predictions of successful calls, where somebody asked for them.
+    Data,
+}
+
+impl Kind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Records, Self::Data];
+
+    /// What the path of a part begins with where gateways send it. The [`Part`] follows.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Records => "/v1/records/",
+            Self::Data => "/v1/data/",
+        }
+    }
+
+    /// The folder of all of it in a workspace's storage.
+    #[must_use]
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Records => "requests",
+            Self::Data => "modeldata",
+        }
+    }
+
+    /// Bytes after which a gateway ends a part, so that it stays below [`PART_LONGEST`]: what the compressor holds back
+    /// and one more line may still be added, which of data are two bodies.
+    #[must_use]
+    pub fn full(self) -> usize {
+        match self {
+            Self::Records => 512 * 1024,
+            Self::Data => 256 * 1024,
+        }
+    }
+
+    /// What a path stands for where gateways send parts.
+    #[must_use]
+    pub fn part(path: &str) -> Option<(Self, Part)> {
+        Self::ALL.into_iter().find_map(|kind| {
+            let part = path.strip_prefix(kind.path())?;
+            Some((kind, part.parse().ok()?))
+        })
+    }
+}
 
 /// The longest part, in bytes.
 pub const PART_LONGEST: usize = 1024 * 1024;
-
-/// Bytes after which a gateway ends a part. One more batch may still go in.
-pub const PART_FULL: usize = 512 * 1024;
-
-/// The folder of all archived records of a workspace.
-const FOLDER: &str = "requests";
 
 /// What a part's name ends with.
 const SUFFIX: &str = ".jsonl.gz";
@@ -32,9 +74,9 @@ const MOMENT: &str = "%Y%m%dT%H%M%S%.3fZ";
 /// What tells a part from all others of its gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Part {
-    /// The day of all its records, by the time that each bears.
+    /// The day of all its lines, by the time that each bears.
     pub day: Date,
-    /// When it was begun: when the first of its records was taken out of the queue.
+    /// When it was begun: when the first of its lines was taken out of the queue.
     pub begun: Timestamp,
     /// Counts the parts of one process.
     pub number: u32,
@@ -78,23 +120,23 @@ fn moment(text: &str) -> Option<Timestamp> {
 impl Part {
     /// Where it lies in the workspace's storage. `service` and `pod` are names of Kubernetes.
     #[must_use]
-    pub fn path(&self, service: &str, pod: &str) -> String {
+    pub fn path(&self, kind: Kind, service: &str, pod: &str) -> String {
         let begun = self.begun.strftime(MOMENT);
-        let folder = folder(service, self.day);
+        let folder = folder(kind, service, self.day);
         format!("{folder}/{begun}.{pod}.{}{SUFFIX}", self.number)
     }
 }
 
 /// The folder of a service's parts of one day.
 #[must_use]
-pub fn folder(service: &str, day: Date) -> String {
-    format!("{FOLDER}/{service}/{day}")
+pub fn folder(kind: Kind, service: &str, day: Date) -> String {
+    format!("{}/{service}/{day}", kind.folder())
 }
 
 /// The folder of all of a service's parts.
 #[must_use]
-pub fn folder_of(service: &str) -> String {
-    format!("{FOLDER}/{service}")
+pub fn folder_of(kind: Kind, service: &str) -> String {
+    format!("{}/{service}", kind.folder())
 }
 
 /// When a part was begun and of which day it is, by its path; `None` for what is none.
@@ -135,12 +177,17 @@ mod tests {
         ] {
             assert_eq!(other.parse::<Part>(), Err(NoPart), "{other}");
         }
-        let path = part().path("digits", "digits-5d9c-x2x");
-        assert_eq!(
-            path,
-            "requests/digits/2026-11-28/20261128T052139.120Z.digits-5d9c-x2x.7.jsonl.gz"
-        );
-        assert_eq!(of_path(&path), Some((part().day, part().begun)));
+        for (kind, folder) in [(Kind::Records, "requests"), (Kind::Data, "modeldata")] {
+            let path = part().path(kind, "digits", "digits-5d9c-x2x");
+            let name = "digits/2026-11-28/20261128T052139.120Z.digits-5d9c-x2x.7.jsonl.gz";
+            assert_eq!(path, format!("{folder}/{name}"));
+            assert_eq!(of_path(&path), Some((part().day, part().begun)));
+            let sent = format!("{}{text}", kind.path());
+            assert_eq!(Kind::part(&sent), Some((kind, part())));
+        }
+        for other in ["/v1/records/", "/v1/load", "/v1/other/x", text.as_str()] {
+            assert_eq!(Kind::part(other), None, "{other}");
+        }
         for other in ["", "a/b", "requests/digits/2026-11-28/notes.txt"] {
             assert_eq!(of_path(other), None, "{other}");
         }

@@ -26,6 +26,9 @@ pub const TELEMETRY_EXPORTING: &str = "TelemetryExporting";
 /// WebService: its gateways are told to archive records, and the workspace's storage takes them. There while, and only
 /// while, records are to be archived. What becomes of them stands in the gateways' metrics.
 pub const TELEMETRY_ARCHIVING: &str = "TelemetryArchiving";
+/// WebService with `collectData`: its gateways are told to keep inputs and predictions, and the workspace's storage takes
+/// them. What becomes of them stands in the gateways' metrics.
+pub const DATA_COLLECTING: &str = "DataCollecting";
 /// Workspace: the managed identity has all its grants.
 pub const IDENTITY_ACCESS: &str = "IdentityAccess";
 /// Workspace: objects can be written, read and deleted in its storage, as it was last tried.
@@ -62,7 +65,7 @@ pub mod reasons {
     pub const GRANT_REVOKED: &str = "GrantRevoked";
     /// Workspace: a small encrypted object was written, read and deleted in its storage.
     pub const PROBED: &str = "Probed";
-    /// Workspace: its spec asks for no storage.
+    /// Workspace: its spec asks for no storage. WebService: inputs and predictions are to be kept, and there is none.
     pub const NO_STORAGE: &str = "NoStorage";
     /// Workspace: its storage's server is being made, or has not been tried yet.
     pub const STORAGE_STARTING: &str = "StorageStarting";
@@ -101,6 +104,8 @@ pub mod reasons {
     pub const EXPORTING: &str = "Exporting";
     /// WebService: its records go to the workspace's storage.
     pub const ARCHIVING: &str = "Archiving";
+    /// WebService: inputs and predictions of its calls go to the workspace's storage.
+    pub const COLLECTING: &str = "Collecting";
     /// WebService: its records are to be exported, and nothing says where to.
     pub const NOTHING_TO_EXPORT_TO: &str = "NothingToExportTo";
     /// WebService: the collector's endpoint, or who signs its certificate, cannot work.

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::archive::Kind;
+
 /// Whom the token is for with which a gateway says which pod it is in.
 pub const AUDIENCE: &str = "atelier";
 
@@ -39,6 +41,21 @@ pub struct Wanted {
     /// Whether records are, for the archive ([`crate::archive`]): after so many seconds at the latest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub records_after_seconds: Option<u32>,
+    /// Whether inputs and predictions are, and which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<WantedData>,
+}
+
+/// Which inputs and predictions are wanted.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct WantedData {
+    /// They are sent after so many seconds at the latest.
+    pub after_seconds: u32,
+    /// Of so many calls in a hundred.
+    pub sample_percent: u32,
+    /// The longest body, in bytes. Of one that is longer its length is told.
+    pub max_bytes: u32,
 }
 
 impl Wanted {
@@ -51,7 +68,19 @@ impl Wanted {
     /// Whether anything is to be reported.
     #[must_use]
     pub fn any(self) -> bool {
-        self.load || self.records_after_seconds.is_some()
+        self.load
+            || Kind::ALL
+                .iter()
+                .any(|kind| self.after_seconds(*kind).is_some())
+    }
+
+    /// After how many seconds at the latest something is to be sent for keeping; `None` if it is not to be.
+    #[must_use]
+    pub fn after_seconds(self, kind: Kind) -> Option<u32> {
+        match kind {
+            Kind::Records => self.records_after_seconds,
+            Kind::Data => self.data.map(|data| data.after_seconds),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until, timeout},
 };
 
-use crate::{limits::Turn, record::Outcome, ticket::Ticket};
+use crate::{data::Input, limits::Turn, record::Outcome, ticket::Ticket};
 
 /// How much of a body nobody wants is still read, and for how long.
 const LINGER_BYTES: u64 = 16 << 20;
@@ -56,6 +56,8 @@ pub struct RequestBody {
     bytes: Arc<AtomicU64>,
     /// The client waits for leave to send, which the first read gives.
     awaits_leave: bool,
+    /// Where what passes is copied to, if it is collected.
+    input: Option<Input>,
 }
 
 impl RequestBody {
@@ -67,6 +69,32 @@ impl RequestBody {
             max,
             bytes,
             awaits_leave,
+            input: None,
+        }
+    }
+
+    /// Copies what passes from now on.
+    pub fn collect(&mut self, input: Option<Input>) {
+        self.input = input;
+        self.note(None);
+    }
+
+    /// Copies what passes, and notes whether that was all. Who announced a length is not asked for more.
+    fn note(&self, data: Option<&Bytes>) {
+        let Some(input) = &self.input else {
+            return;
+        };
+        if let Some(data) = data {
+            input.take(data);
+        }
+        if self.is_end_stream() {
+            input.end();
+        }
+    }
+
+    fn noted_end(&self) {
+        if let Some(input) = &self.input {
+            input.end();
         }
     }
 }
@@ -84,7 +112,10 @@ impl Body for RequestBody {
             return Poll::Ready(None);
         };
         match ready!(Pin::new(incoming).poll_frame(cx)) {
-            None => Poll::Ready(None),
+            None => {
+                self.noted_end();
+                Poll::Ready(None)
+            }
             Some(Err(_)) => Poll::Ready(Some(Err(BodyError::Client))),
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => {
@@ -92,10 +123,14 @@ impl Body for RequestBody {
                     if before + data.len() as u64 > self.max {
                         return Poll::Ready(Some(Err(BodyError::TooLarge)));
                     }
+                    self.note(Some(&data));
                     Poll::Ready(Some(Ok(Frame::data(data))))
                 }
                 // Trailers are the last frame, and could smuggle what was cleaned from the header.
-                Err(_trailers) => Poll::Ready(None),
+                Err(_trailers) => {
+                    self.noted_end();
+                    Poll::Ready(None)
+                }
             },
         }
     }
@@ -215,7 +250,7 @@ impl ReplyBody {
 
     fn hand_over(&mut self, data: Bytes) -> Frame<Bytes> {
         if let Some(ticket) = &mut self.ticket {
-            ticket.sent(data.len());
+            ticket.sent(&data);
         }
         // hyper does not ask again once the announced length is reached.
         if self.is_end_stream() {

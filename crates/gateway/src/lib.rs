@@ -10,7 +10,8 @@
 //! `internal` is the way in of the operator, for callers that the cluster's API server has let in. It joins the same
 //! path at `authn`. `report` is the other direction: what the operator is told, beside all requests.
 //!
-//! `telemetry` is where records go beside stdout, by tasks of its own.
+//! `telemetry` is where records go beside stdout, `archive` where they are kept, and `data` what is kept of the bodies
+//! themselves where a service asks for that: each by tasks of its own.
 //!
 //! What decides (`route`, `authn`, `headers`, `ids`, `respond`, the table part of `loopback`) is
 //! pure; what acts is `proxy` and `run`.
@@ -22,6 +23,7 @@ pub mod authn;
 pub mod body;
 pub mod connection;
 pub mod cors;
+pub mod data;
 pub mod headers;
 pub mod ids;
 pub mod internal;

@@ -2,6 +2,7 @@
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
+use atelier_api::archive::Kind;
 use atelier_api::gateway_policy::GatewayPolicy;
 use jiff::Timestamp;
 use prometheus_client::{
@@ -67,6 +68,17 @@ pub enum Sink {
     OtlpTraces,
     /// The workspace's storage.
     Archive,
+    /// The same, for inputs and predictions.
+    Data,
+}
+
+impl From<Kind> for Sink {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Records => Self::Archive,
+            Kind::Data => Self::Data,
+        }
+    }
 }
 
 impl Sink {
@@ -76,6 +88,7 @@ impl Sink {
         match self {
             Self::OtlpLogs | Self::OtlpTraces => "the collector",
             Self::Archive => "the archive",
+            Self::Data => "the collected data",
         }
     }
 }
@@ -103,16 +116,21 @@ impl Lost {
     pub fn advice(self, sink: Sink) -> &'static str {
         match (sink, self) {
             (_, Self::Failed) => "this is a fault of the gateway: please report it",
+            (Sink::Data, Self::QueueFull) => {
+                "lower spec.collectData.samplePercent or maxBytes, or see why the operator or the workspace's storage takes so long"
+            }
             (Sink::Archive, Self::QueueFull) => {
                 "see why the operator or the workspace's storage takes so long"
             }
-            (Sink::Archive, Self::TimedOut) => {
+            (Sink::Archive | Sink::Data, Self::TimedOut) => {
                 "see that the operator runs, what the condition StorageReady of the Workspace says, and that no network policy is between"
             }
-            (Sink::Archive, Self::Refused | Self::Rejected) => {
-                "see the condition TelemetryArchiving of the WebService; a gateway and an operator of different versions may not understand each other"
+            (Sink::Archive | Sink::Data, Self::Refused | Self::Rejected) => {
+                "see the conditions TelemetryArchiving and DataCollecting of the WebService; a gateway and an operator of different versions may not understand each other"
             }
-            (Sink::Archive, Self::Ended) => "an archive that answers sooner would have got them",
+            (Sink::Archive | Sink::Data, Self::Ended) => {
+                "an archive that answers sooner would have got them"
+            }
             (_, Self::QueueFull) => "give the collector more to work with",
             (_, Self::TimedOut) => {
                 "see that the collector runs, that spec.telemetry.otlp.endpoint leads to it and that no network policy is between"
@@ -279,10 +297,10 @@ impl Metrics {
         }
     }
 
-    /// Shows the counts of an archive from its beginning, at zero.
-    pub fn archiving(&self) {
-        self.exported(Sink::Archive, 0);
-        self.dropped(Sink::Archive, Lost::QueueFull, 0);
+    /// Shows the counts of what is kept from its beginning, at zero.
+    pub fn keeping(&self, sink: Sink) {
+        self.exported(sink, 0);
+        self.dropped(sink, Lost::QueueFull, 0);
     }
 
     /// Counts records that a sink has taken.

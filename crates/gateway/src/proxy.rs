@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, Request, Response, StatusCode, Version,
+    HeaderMap, Method, Request, Response, StatusCode, Version,
     header::{CONNECTION, EXPECT},
     request::Parts,
 };
@@ -156,7 +156,7 @@ impl Gateway {
         let ids = RequestIds::read(&head.headers, || Uuid::now_v7().to_string());
         let mut ticket = Ticket::open(&self.reporter, head, &ids, Timestamp::now(), arrival.at);
         let awaits_leave = head.headers.contains_key(EXPECT);
-        let body = RequestBody::new(
+        let mut body = RequestBody::new(
             incoming,
             self.limits.max_body,
             ticket.bytes_in(),
@@ -168,6 +168,10 @@ impl Gateway {
             Ok(Some(own)) => Ok(Answer::Own(own)),
             Ok(None) => match self.admit(arrival, head, &body, route, &mut ticket).await {
                 Ok(admitted) => {
+                    // A preflight that the model answers is no call.
+                    if admitted.route == Route::Score && head.method != Method::OPTIONS {
+                        body.collect(ticket.collect(&head.headers));
+                    }
                     let forwarding = self.forward(admitted, head, body, &ids, ticket.trace());
                     match timeout_at(deadline, forwarding).await {
                         Ok(answer) => answer,
@@ -179,7 +183,7 @@ impl Gateway {
         };
         let mut response = match answer {
             Ok(Answer::Model(response, turn)) => {
-                ticket.answered(response.status());
+                ticket.answered_by_model(response.status(), response.headers());
                 response.map(|incoming| ReplyBody::model(incoming, turn, deadline, ticket))
             }
             Ok(Answer::Own(response)) => {

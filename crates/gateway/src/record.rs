@@ -298,7 +298,11 @@ fn append(lines: &mut Vec<u8>, record: &Record<'_>, tail: &[u8]) {
     }
 }
 
-fn micros<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+/// A time as lines bear it: to the microsecond, in UTC.
+///
+/// # Errors
+/// What the serializer says.
+pub fn micros<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{time:.6}"))
 }
 

@@ -16,9 +16,10 @@ use tokio::{
 
 use crate::{
     admin::Admin,
-    archive::Archive,
+    archive::{Archive, Recorded},
     args::Args,
     cors::Cors,
+    data::{Calls, Whose},
     internal::{Internal, InternalError},
     lifecycle::Lifecycle,
     limits::Limits,
@@ -44,7 +45,7 @@ pub const EXIT_EXPOSED: u8 = 86;
 /// How long a stalled stdout, or a collector, may hold up the end.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long the end may be held up by the last part of the archive.
+/// How long the end may be held up by the last parts of the archive.
 const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long dropped connections may take to be gone.
@@ -137,6 +138,7 @@ async fn serve_until_end(args: Args) -> Result<Exit, RunError> {
     let records = parts.reporter.records.clone();
     let telemetry = Arc::clone(&parts.reporter.telemetry);
     let archive = Arc::clone(&parts.reporter.archive);
+    let data = Arc::clone(&parts.reporter.data);
 
     let end = async {
         let exposed = gate.exposed();
@@ -163,10 +165,11 @@ async fn serve_until_end(args: Args) -> Result<Exit, RunError> {
     };
     let end = end.await;
     lifecycle.kill();
-    let (written, (), ()) = tokio::join!(
+    let (written, (), (), ()) = tokio::join!(
         timeout(FLUSH_TIMEOUT, records.flush()),
         telemetry.finish(FLUSH_TIMEOUT),
         archive.finish(ARCHIVE_TIMEOUT),
+        data.finish(ARCHIVE_TIMEOUT),
     );
     if written.is_err() {
         tracing::warn!("stdout is stalled: the last records are lost");
@@ -220,7 +223,11 @@ impl Parts {
         let source = Source::new(&Identity::from(args), args.tls_dir.is_some());
         let reporter = Reporter {
             telemetry: Arc::new(Telemetry::new(source, Arc::clone(&metrics))),
-            archive: Arc::new(Archive::new(Arc::clone(&metrics))),
+            archive: Arc::new(Archive::new(Recorded::default(), Arc::clone(&metrics))),
+            data: Arc::new(Archive::new(
+                Calls::new(Whose::from(args)),
+                Arc::clone(&metrics),
+            )),
             metrics: Arc::clone(&metrics),
             records,
             lifecycle: Lifecycle::default(),
@@ -310,8 +317,9 @@ impl Parts {
         let way = Way::from_args(args, self.certificates.internal.clone());
         if let Some(way) = way.map_err(RunError::Tls)? {
             let way = Arc::new(way);
-            let archive = &self.reporter.archive;
+            let Reporter { archive, data, .. } = &*self.reporter;
             archive.start(Arc::clone(&way), self.policy.wanted());
+            data.start(Arc::clone(&way), self.policy.wanted());
             tasks.spawn(report::run(way, turns.gauge(), self.policy.wanted()));
         }
         let gateway = Arc::new(Gateway {

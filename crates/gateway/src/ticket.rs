@@ -12,12 +12,13 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Method, StatusCode, Uri, header::USER_AGENT, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header::USER_AGENT, request::Parts};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::{
-    archive::Archive,
+    archive::{Archive, Recorded},
+    data::{Call, Calls, Input},
     ids::RequestIds,
     lifecycle::Lifecycle,
     metrics::{Counted, Metrics},
@@ -38,7 +39,9 @@ pub struct Reporter {
     /// Where records go besides.
     pub telemetry: Arc<Telemetry>,
     /// Where they are kept.
-    pub archive: Arc<Archive>,
+    pub archive: Arc<Archive<Recorded>>,
+    /// Where inputs and predictions are kept, if anybody asks for them.
+    pub data: Arc<Archive<Calls>>,
     /// Tells a client that left from one that was sent away.
     pub lifecycle: Lifecycle,
 }
@@ -53,6 +56,8 @@ pub struct Ticket {
     forwarded: Option<Instant>,
     bytes_in: Arc<AtomicU64>,
     trace: Option<Trace>,
+    /// What is collected of it.
+    call: Option<Box<Call>>,
     _in_flight: Counted,
 }
 
@@ -99,6 +104,7 @@ impl Ticket {
             forwarded: None,
             bytes_in: Arc::default(),
             trace: reporter.telemetry.trace(&head.headers, ids),
+            call: None,
             _in_flight: reporter.metrics.in_flight(),
         }
     }
@@ -136,14 +142,31 @@ impl Ticket {
         self.edit(|account| account.queued = Some(waited));
     }
 
-    /// Notes the status the client sees.
+    /// Begins to collect the request's body, which comes after this header, and its answer, if they are to be.
+    pub fn collect(&mut self, headers: &HeaderMap) -> Option<Input> {
+        let ids = &self.account.as_ref()?.ids;
+        self.call = self.reporter.data.begin(headers, ids).map(Box::new);
+        self.call.as_ref().map(|call| call.input())
+    }
+
+    /// Notes the status the client sees, with an answer of the gateway's own.
     pub fn answered(&mut self, status: StatusCode) {
+        self.call = None;
         self.edit(|account| account.status = status.as_u16());
     }
 
-    /// Counts bytes handed to the client.
-    pub fn sent(&mut self, bytes: usize) {
-        self.edit(|account| account.bytes_out += bytes as u64);
+    /// Notes the header of the model's answer, as the client sees it.
+    pub fn answered_by_model(&mut self, status: StatusCode, headers: &HeaderMap) {
+        self.call.take_if(|call| !call.answered(status, headers));
+        self.edit(|account| account.status = status.as_u16());
+    }
+
+    /// Counts what is handed to the client.
+    pub fn sent(&mut self, data: &[u8]) {
+        if let Some(call) = &mut self.call {
+            call.predicted(data);
+        }
+        self.edit(|account| account.bytes_out += data.len() as u64);
     }
 
     /// Closes the account. Later calls change nothing.
@@ -151,6 +174,10 @@ impl Ticket {
         let Some(account) = self.account.take() else {
             return;
         };
+        let call = self.call.take().filter(|_| outcome == Outcome::Completed);
+        if let Some(call) = call {
+            self.reporter.data.push(*call, account.time, &account.ids);
+        }
         let now = Instant::now();
         let duration = now - self.arrived;
         let (method, path, has_query) = match &account.asked {

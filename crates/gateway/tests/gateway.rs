@@ -3,10 +3,14 @@
 
 #[path = "gateway/archive.rs"]
 mod archive;
+#[path = "gateway/collecting.rs"]
+mod collecting;
 #[path = "gateway/contract.rs"]
 mod contract;
 #[path = "gateway/cors.rs"]
 mod cors;
+#[path = "gateway/data.rs"]
+mod data;
 #[path = "gateway/exposure.rs"]
 mod exposure;
 #[path = "gateway/faults.rs"]
@@ -17,6 +21,8 @@ mod framing;
 mod harness;
 #[path = "gateway/http.rs"]
 mod http_client;
+#[path = "gateway/inside.rs"]
+mod inside;
 #[path = "gateway/intake.rs"]
 mod intake;
 #[path = "gateway/internal.rs"]

@@ -41,6 +41,11 @@ impl Answer {
         self.response.status()
     }
 
+    /// A header of it, if it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.response.headers().get(name)?.to_str().ok()
+    }
+
     /// The API group that was asked.
     pub fn group(&self) -> &str {
         &self.group

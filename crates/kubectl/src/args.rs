@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    cancel, completion, credential, keys, logs, requests, resync, score, token, version, why,
+    cancel, completion, credential, data, keys, logs, requests, resync, score, token, version, why,
 };
 use crate::durations;
 use crate::names::Name;
@@ -43,6 +43,8 @@ pub enum Command {
     Logs(logs::LogsArgs),
     /// Show the requests of a web service, as its gateways recorded them.
     Requests(requests::RequestsArgs),
+    /// Print inputs and predictions of a web service, where they are collected.
+    Data(data::DataArgs),
     /// Say why a run is not running, or how it ended.
     Why(why::WhyArgs),
     /// Cancel a run.

@@ -7,6 +7,8 @@ mod actions;
 mod cluster;
 #[path = "cli/credentials.rs"]
 mod credentials;
+#[path = "cli/data.rs"]
+mod data;
 #[path = "cli/errors.rs"]
 mod errors;
 #[path = "cli/global.rs"]

@@ -2,7 +2,7 @@
 
 use atelier_api::WebService;
 use atelier_api::conditions::{
-    EXPOSED, KEYS_ACCEPTED, REGION_MATCHES, SCALING_ACTIVE, TELEMETRY_ARCHIVING,
+    DATA_COLLECTING, EXPOSED, KEYS_ACCEPTED, REGION_MATCHES, SCALING_ACTIVE, TELEMETRY_ARCHIVING,
     TELEMETRY_EXPORTING,
 };
 
@@ -25,6 +25,7 @@ pub fn special<'a>(
                 EXPOSED,
                 TELEMETRY_EXPORTING,
                 TELEMETRY_ARCHIVING,
+                DATA_COLLECTING,
                 REGION_MATCHES,
             ];
             all.into_iter().fold(conditions, Conditions::keep)
@@ -51,6 +52,10 @@ fn told<'a>(conditions: Conditions<'a>, service: &WebService, known: &Known) -> 
     };
     let conditions = match &known.archive {
         Some(told) => conditions.set(TELEMETRY_ARCHIVING, told.works, &told.reason, &told.message),
+        None => conditions,
+    };
+    let conditions = match &known.data {
+        Some(told) => conditions.set(DATA_COLLECTING, told.works, &told.reason, &told.message),
         None => conditions,
     };
     match crossing(service, known.location.as_deref()) {

@@ -26,9 +26,10 @@ pub use storage::{
     SecretRef, Storage, StorageStatus, StorageType,
 };
 pub use web_service::{
-    Archive, Auth, AuthMode, Autoscale, AutoscaleStatus, Class, Expose, KeyGeneration, KeyStatus,
-    KeysStatus, Limits, Otlp, OtlpCompression, ParentRef, Revoked, ServiceState, Telemetry, Tls,
-    TlsMode, TlsStatus, TokenKeyStatus, Tokens, WebService, WebServiceSpec, WebServiceStatus,
+    Archive, Auth, AuthMode, Autoscale, AutoscaleStatus, Class, CollectData, Expose, KeyGeneration,
+    KeyStatus, KeysStatus, Limits, Otlp, OtlpCompression, ParentRef, Revoked, ServiceState,
+    Telemetry, Tls, TlsMode, TlsStatus, TokenKeyStatus, Tokens, WebService, WebServiceSpec,
+    WebServiceStatus,
 };
 pub use workspace::{
     Grant, GrantResource, GrantState, Identity, ProvisioningState, ResyncRequest, Resynced,

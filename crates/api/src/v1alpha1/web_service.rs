@@ -9,6 +9,7 @@ use super::Resources;
 
 mod auth;
 mod autoscale;
+mod collect;
 mod expose;
 mod limits;
 mod status;
@@ -19,6 +20,7 @@ pub use auth::{
     Auth, AuthMode, KeyGeneration, KeyStatus, KeysStatus, Revoked, TokenKeyStatus, Tokens,
 };
 pub use autoscale::{Autoscale, AutoscaleStatus};
+pub use collect::CollectData;
 pub use expose::{Expose, ParentRef};
 pub use limits::Limits;
 pub use status::{ServiceState, WebServiceStatus};
@@ -129,6 +131,10 @@ pub struct WebServiceSpec {
     /// Where its records go, beside stdout.
     #[serde(default)]
     pub telemetry: Telemetry,
+    /// Inputs and predictions that are kept. Absent: none. Turning it on, off or to other values restarts nothing. It
+    /// needs a storage of the workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collect_data: Option<CollectData>,
 }
 
 fn model_port() -> i32 {

@@ -71,6 +71,7 @@ pub fn subjects() -> Vec<Subject> {
             "endpoint": "https://collector.invalid:4318/team", "compression": "Gzip", "caBundle": authority.pem(),
             "headersSecretRef": {"name": "headers"},
         }, "archive": {"enabled": true, "maxDelaySeconds": 60, "keepDays": 90}},
+        "collectData": {"samplePercent": 100, "maxBytes": 65536, "maxDelaySeconds": 60, "keepDays": 90},
     });
     // A store that nobody finds: what is said of it is the same each time.
     let workspace_spec = json!({
@@ -259,8 +260,14 @@ pub fn values(kind: &str, place: &str) -> Vec<Value> {
             ])
         }
         ("WebService", "telemetry.otlp.caBundle") => json!(["none"]),
-        ("WebService", "telemetry.archive.keepDays") => json!([1, 3650, 0]),
-        ("WebService", "telemetry.archive.maxDelaySeconds") => json!([5, 3600, 4, 3601]),
+        ("WebService", "telemetry.archive.keepDays" | "collectData.keepDays") => {
+            json!([1, 3650, 0])
+        }
+        ("WebService", "telemetry.archive.maxDelaySeconds" | "collectData.maxDelaySeconds") => {
+            json!([5, 3600, 4, 3601])
+        }
+        ("WebService", "collectData.samplePercent") => json!([1, 50, 0, 101]),
+        ("WebService", "collectData.maxBytes") => json!([1, 262_144, 0, 262_145]),
         ("WebService", "auth.keyGeneration.primary" | "auth.keyGeneration.secondary") => {
             json!([2, 5, 3])
         }

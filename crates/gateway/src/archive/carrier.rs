@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use atelier_api::archive::{Part, RECORDS_PATH};
+use atelier_api::archive::{Kind, Part};
 use bytes::Bytes;
 use http::StatusCode;
 use tokio::{sync::Mutex, time::timeout};
@@ -19,15 +19,17 @@ const ANSWER: Duration = Duration::from_secs(30);
 
 /// Carries parts to the operator.
 pub struct Carrier {
+    kind: Kind,
     way: Arc<Way>,
     /// The one that took the last part.
     connection: Mutex<Option<Connection>>,
 }
 
 impl Carrier {
-    /// By this way.
-    pub fn new(way: Arc<Way>) -> Self {
+    /// Parts of this kind, by this way.
+    pub fn new(kind: Kind, way: Arc<Way>) -> Self {
         Self {
+            kind,
             way,
             connection: Mutex::default(),
         }
@@ -39,7 +41,7 @@ impl Carrier {
             Some(open) => open,
             None => self.connect().await?,
         };
-        let path = format!("{RECORDS_PATH}{part}");
+        let path = format!("{}{part}", self.kind.path());
         let posted = self.way.post(&mut open, &path, "application/gzip", body);
         let answered = timeout(ANSWER, posted)
             .await

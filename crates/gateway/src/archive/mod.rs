@@ -1,22 +1,17 @@
-//! Records for the archive in the workspace's storage: gathered into parts and sent to the operator, which has the
-//! storage's credential and keys (docs/design/archive.md).
+//! What is kept in the workspace's storage: gathered into parts and sent to the operator, which has the storage's
+//! credential and keys. Records of requests are (docs/design/archive.md), and inputs and predictions
+//! (docs/design/collected-data.md): each is a [`Source`] of lines, and all else is the same.
 //!
-//! As with an export, a request appends its line to a queue and goes on. What waits is bounded: the queue, one part that
-//! grows for each day, one that is finished and one that is on its way.
+//! As with an export, a request appends to a queue and goes on. What waits is bounded: the queue, one part that grows for
+//! each day, one that is finished and one that is on its way.
 
 mod carrier;
 mod parts;
+mod records;
 
-use std::{
-    future::pending,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{future::pending, sync::Arc, time::Duration};
 
-use atelier_api::report::Wanted;
+use atelier_api::{archive::Kind, report::Wanted};
 use jiff::Timestamp;
 use tokio::{
     sync::{mpsc, watch},
@@ -26,39 +21,67 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    metrics::{Lost, Metrics, Sink},
+    metrics::{Lost, Metrics},
     report::way::Way,
     telemetry::{
         pipe::Pipe,
-        queue::Queue,
+        queue::Waiting,
         worker::{self, Ending, gather},
     },
 };
 use carrier::Carrier;
 use parts::{Finished, Parts};
+pub use records::Recorded;
 
 /// How long a part is tried for. Longer than a storage takes to start anew, or an operator to be replaced; what comes
 /// meanwhile is gathered.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Where records wait for the archive.
+/// What waits to be kept, and whether anything is to.
+pub trait Source: Waiting + Send + Sync + 'static {
+    /// What it is.
+    const KIND: Kind;
+
+    /// What is taken at once.
+    type Batch: Lines;
+
+    /// Takes in what is wanted from now on.
+    fn want(&self, wanted: Wanted);
+
+    /// Whether anything is.
+    fn is_on(&self) -> bool;
+
+    /// The oldest batch.
+    fn take(&self) -> Option<Self::Batch>;
+
+    /// Takes nothing more in.
+    fn close(&self);
+}
+
+/// What can be written as lines of JSON. Each begins with its time, in UTC.
+pub trait Lines: Send + 'static {
+    /// How many.
+    fn count(&self) -> u64;
+
+    /// Writes one after the other.
+    fn each(self, take: impl FnMut(&[u8]));
+}
+
+/// Where something waits to be kept.
 #[derive(Debug)]
-pub struct Archive {
-    /// What a request pays for while there is none.
-    on: AtomicBool,
-    queue: Queue,
-    metrics: Arc<Metrics>,
+pub struct Archive<S> {
+    pub(crate) source: S,
+    pub(crate) metrics: Arc<Metrics>,
     tasks: TaskTracker,
     ending: Ending,
 }
 
-impl Archive {
-    /// There is none yet.
+impl<S: Source> Archive<S> {
+    /// Nothing is kept yet.
     #[must_use]
-    pub fn new(metrics: Arc<Metrics>) -> Self {
+    pub fn new(source: S, metrics: Arc<Metrics>) -> Self {
         Self {
-            on: AtomicBool::new(false),
-            queue: Queue::default(),
+            source,
             metrics,
             tasks: TaskTracker::new(),
             ending: Ending {
@@ -68,47 +91,71 @@ impl Archive {
         }
     }
 
-    /// Whether records are archived.
-    #[must_use]
-    pub fn is_on(&self) -> bool {
-        self.on.load(Ordering::Relaxed)
-    }
-
-    /// Hands a record in, as its line on stdout, and never waits.
-    pub fn push(&self, line: &[u8]) {
-        if !self.queue.push(line, None) {
-            self.metrics.dropped(Sink::Archive, Lost::QueueFull, 1);
-        }
-    }
-
-    /// Archives by this way whenever it is wanted, in a task of its own.
+    /// Keeps by this way whatever is wanted, in tasks of its own.
     pub fn start(self: &Arc<Self>, way: Arc<Way>, wanted: watch::Receiver<Wanted>) {
         let archivist = Archivist {
             archive: Arc::clone(self),
-            wanted,
-            parts: Parts::default(),
+            wanted: wanted.clone(),
+            parts: Parts::new(S::KIND),
         };
-        let carrier = Carrier::new(way);
-        let pipe = Pipe::new(Sink::Archive, carrier, PATIENCE, Arc::clone(&self.metrics));
+        let carrier = Carrier::new(S::KIND, way);
+        let pipe = Pipe::new(S::KIND.into(), carrier, PATIENCE, Arc::clone(&self.metrics));
+        // Apart from what is sent: who turns it off does not wait for a part that nobody takes.
+        self.tasks.spawn(Arc::clone(self).follow(wanted));
         self.tasks.spawn(archivist.run(pipe));
+    }
+
+    /// On or off, as it is wanted, until the end.
+    async fn follow(self: Arc<Self>, mut wanted: watch::Receiver<Wanted>) {
+        let change = async {
+            loop {
+                let now = *wanted.borrow_and_update();
+                self.turn(now);
+                if wanted.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.ending.closing.cancelled() => {}
+            () = change => {}
+        }
+    }
+
+    fn turn(&self, wanted: Wanted) {
+        let before = self.source.is_on();
+        self.source.want(wanted);
+        let what = match S::KIND {
+            Kind::Records => "records",
+            Kind::Data => "inputs and predictions",
+        };
+        match (before, wanted.after_seconds(S::KIND)) {
+            (false, Some(seconds)) => {
+                self.metrics.keeping(S::KIND.into());
+                tracing::info!(seconds, "{what} are kept");
+            }
+            (true, None) => tracing::info!("{what} are not kept any more"),
+            _ => {}
+        }
     }
 
     /// Sends what is there, for so long, and then counts what is left.
     pub async fn finish(&self, limit: Duration) {
-        self.on.store(false, Ordering::Relaxed);
         self.ending.closing.cancel();
+        self.source.want(Wanted::default());
         worker::finish(&self.tasks, &self.ending.kill, limit).await;
     }
 }
 
-/// Gathers records into parts.
-struct Archivist {
-    archive: Arc<Archive>,
+/// Gathers lines into parts.
+struct Archivist<S> {
+    archive: Arc<Archive<S>>,
     wanted: watch::Receiver<Wanted>,
     parts: Parts,
 }
 
-impl Archivist {
+impl<S: Source> Archivist<S> {
     async fn run(mut self, pipe: Pipe<Carrier>) {
         let archive = Arc::clone(&self.archive);
         let pipe = Arc::new(pipe);
@@ -120,63 +167,54 @@ impl Archivist {
             }
         });
         while !archive.ending.closing.is_cancelled() {
-            self.turn();
-            let due = self.parts.due(self.after());
+            let after = self.after();
+            let due = self.parts.due(after);
             tokio::select! {
-                () = gather(&archive.queue, &archive.ending.closing) => {}
+                () = gather(&archive.source, &archive.ending.closing) => {}
                 () = at(due) => {}
                 changed = self.wanted.changed() => if changed.is_err() {
                     archive.ending.closing.cancelled().await;
                 },
             }
             self.take(&pipe, &finished).await;
-            let over = self.parts.over(Instant::now(), self.after());
+            let after = self.after();
+            let over = self.parts.over(Instant::now(), after);
             send(over, &finished).await;
         }
-        archive.queue.close();
+        archive.source.close();
         self.take(&pipe, &finished).await;
         send(self.parts.all(), &finished).await;
     }
 
-    /// After how long a part is to be on its way: at once, where there is to be no archive any more.
-    fn after(&self) -> Duration {
-        let after = self.wanted.borrow().records_after_seconds;
+    /// After how long a part is to be on its way: at once, where nothing is to be kept any more.
+    fn after(&mut self) -> Duration {
+        let after = self.wanted.borrow_and_update().after_seconds(S::KIND);
         Duration::from_secs(after.unwrap_or_default().into())
-    }
-
-    /// On or off, as it is wanted.
-    fn turn(&mut self) {
-        let after = self.wanted.borrow_and_update().records_after_seconds;
-        let before = self.archive.on.swap(after.is_some(), Ordering::Relaxed);
-        match (before, after) {
-            (false, Some(seconds)) => {
-                self.archive.metrics.archiving();
-                tracing::info!(seconds, "records are archived");
-            }
-            (true, None) => tracing::info!("records are not archived any more"),
-            _ => {}
-        }
     }
 
     /// Takes what waits in the queue into parts. Those that are full go on their way.
     async fn take(&mut self, pipe: &Pipe<Carrier>, finished: &mpsc::Sender<Finished>) {
-        while let Some(batch) = self.archive.queue.take(true) {
-            let (mut parts, at_stake) = (std::mem::take(&mut self.parts), batch.len() as u64);
-            let at_stake = at_stake + parts.records();
+        while let Some(batch) = self.archive.source.take() {
+            // What nobody is sent is not written first: there is time enough to count it, and no more.
+            if self.archive.ending.kill.is_cancelled() {
+                pipe.lost(batch.count(), Lost::Ended, "the gateway ended first");
+                continue;
+            }
+            let mut parts = std::mem::replace(&mut self.parts, Parts::new(S::KIND));
+            let at_stake = batch.count() + parts.lines();
             let (now, at) = (Timestamp::now(), Instant::now());
             // Milliseconds for a full batch: no worker that has requests to answer is kept from them.
             let compressed = spawn_blocking(move || {
-                let unreadable = parts.add(&batch, now, at);
-                let full = parts.full();
-                (parts, full, unreadable)
+                let added = parts.add(batch, now, at);
+                (parts, added)
             });
-            let Ok((parts, full, unreadable)) = compressed.await else {
+            let Ok((parts, added)) = compressed.await else {
                 pipe.lost(at_stake, Lost::Failed, "a part could not be written");
                 continue;
             };
             self.parts = parts;
-            pipe.lost(unreadable, Lost::Failed, "a record has no time");
-            send(full, finished).await;
+            pipe.lost(added.unreadable, Lost::Failed, "a line has no time");
+            send(added.full, finished).await;
         }
     }
 }

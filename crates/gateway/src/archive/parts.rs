@@ -1,21 +1,21 @@
-//! Parts of the archive in the making: one for each day that records bear, compressed as they come.
+//! Parts of the archive in the making: one for each day that lines bear, compressed as they come.
 
 use std::{collections::BTreeMap, io::Write as _, time::Duration};
 
-use atelier_api::archive::{PART_FULL, Part};
+use atelier_api::archive::{Kind, Part};
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use jiff::{Timestamp, civil::Date};
 use tokio::time::Instant;
 
-use crate::telemetry::queue::Batch;
+use super::Lines;
 
 /// A part that is complete.
 #[derive(Clone, Debug)]
 pub struct Finished {
     /// What it is called.
     pub part: Part,
-    /// Its records, compressed.
+    /// Its lines, compressed.
     pub body: Bytes,
     /// How many.
     pub count: u64,
@@ -47,23 +47,50 @@ impl Growing {
 }
 
 /// All that grow.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Parts {
+    /// After so many bytes one ends.
+    full: usize,
     growing: BTreeMap<Date, Growing>,
     begun: u32,
 }
 
+/// What came of taking lines in.
+#[derive(Debug, Default)]
+pub struct Added {
+    /// Parts that are long enough by them.
+    pub full: Vec<Finished>,
+    /// How many have no time, which none has that is a gateway's.
+    pub unreadable: u64,
+}
+
 impl Parts {
-    /// Takes records in. Says how many have no time, which none has that is a gateway's.
-    pub fn add(&mut self, batch: &Batch, now: Timestamp, at: Instant) -> u64 {
-        let mut unreadable = 0;
-        for (line, _) in batch.records() {
-            match day(line) {
-                Some(day) => self.part(day, now, at).take(line),
-                None => unreadable += 1,
-            }
+    /// None yet, of this kind.
+    pub fn new(kind: Kind) -> Self {
+        Self {
+            full: kind.full(),
+            growing: BTreeMap::new(),
+            begun: 0,
         }
-        unreadable
+    }
+
+    /// Takes lines in.
+    pub fn add(&mut self, lines: impl Lines, now: Timestamp, at: Instant) -> Added {
+        let mut added = Added::default();
+        lines.each(|line| match day(line) {
+            Some(day) => {
+                let full = self.full;
+                let part = self.part(day, now, at);
+                part.take(line);
+                if part.encoder.get_ref().len() >= full {
+                    added
+                        .full
+                        .extend(self.growing.remove(&day).map(Growing::finish));
+                }
+            }
+            None => added.unreadable += 1,
+        });
+        added
     }
 
     fn part(&mut self, day: Date, now: Timestamp, at: Instant) -> &mut Growing {
@@ -82,8 +109,8 @@ impl Parts {
         })
     }
 
-    /// How many records are in them.
-    pub fn records(&self) -> u64 {
+    /// How many lines are in them.
+    pub fn lines(&self) -> u64 {
         self.growing.values().map(|part| part.count).sum()
     }
 
@@ -98,11 +125,6 @@ impl Parts {
         self.take_if(|part| part.since + after <= at)
     }
 
-    /// Those that are long enough.
-    pub fn full(&mut self) -> Vec<Finished> {
-        self.take_if(|part| part.encoder.get_ref().len() >= PART_FULL)
-    }
-
     /// All of them.
     pub fn all(&mut self) -> Vec<Finished> {
         self.take_if(|_| true)
@@ -114,7 +136,7 @@ impl Parts {
     }
 }
 
-/// The day that a record bears. Its time is the first member of its line, in UTC.
+/// The day that a line bears. Its time is its first member, in UTC.
 fn day(line: &[u8]) -> Option<Date> {
     let day = line.strip_prefix(br#"{"time":""#)?.get(..10)?;
     std::str::from_utf8(day).ok()?.parse().ok()
@@ -124,10 +146,11 @@ fn day(line: &[u8]) -> Option<Date> {
 mod tests {
     use std::io::Read as _;
 
+    use atelier_api::archive::PART_LONGEST;
     use flate2::read::GzDecoder;
 
     use super::*;
-    use crate::telemetry::queue::Queue;
+    use crate::telemetry::queue::{Batch, Queue};
 
     fn batch(lines: &[&str]) -> Batch {
         let queue = Queue::default();
@@ -150,16 +173,16 @@ mod tests {
             Instant::now(),
             "2026-11-29T00:00:03Z".parse().expect("a time"),
         );
-        let mut parts = Parts::default();
+        let mut parts = Parts::new(Kind::Records);
         let (yesterday, today) = (
             r#"{"time":"2026-11-28T23:59:59.999999Z","name":"/score"}"#,
             r#"{"time":"2026-11-29T00:00:00.000001Z","name":"/score"}"#,
         );
-        let unreadable = parts.add(&batch(&[yesterday, today, "{}", yesterday]), now, begin);
-        assert_eq!((unreadable, parts.records()), (1, 3));
+        let added = parts.add(batch(&[yesterday, today, "{}", yesterday]), now, begin);
+        assert_eq!((added.unreadable, parts.lines()), (1, 3));
         let minute = Duration::from_secs(60);
         assert_eq!(parts.due(minute), Some(begin + minute));
-        assert!(parts.full().is_empty());
+        assert!(added.full.is_empty());
         assert!(parts.over(begin + minute / 2, minute).is_empty());
         let over = parts.over(begin + minute, minute);
         let told: Vec<_> = over
@@ -181,36 +204,44 @@ mod tests {
                 ),
             ]
         );
-        assert_eq!((parts.records(), parts.due(minute)), (0, None));
+        assert_eq!((parts.lines(), parts.due(minute)), (0, None));
         // No two of a process are called the same.
-        parts.add(&batch(&[today]), now, begin);
+        parts.add(batch(&[today]), now, begin);
         assert_eq!(parts.all()[0].part.number, 3);
+    }
+
+    /// As little to compress as text can have.
+    fn noise(length: usize, random: &mut u64) -> String {
+        let mut noise = String::with_capacity(length);
+        while noise.len() < length {
+            *random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            // Visible, and none that JSON escapes.
+            let letter = b'#' + (*random >> 33) as u8 % 57;
+            noise.push(letter.into());
+        }
+        noise
     }
 
     #[test]
     fn a_part_is_full_before_it_is_too_long() {
-        let mut parts = Parts::default();
-        let mut random = 1_u64;
-        let (now, begin) = (Timestamp::UNIX_EPOCH, Instant::now());
-        let full = loop {
-            // As little to compress as a record can have.
-            let mut noise = String::new();
-            while noise.len() < 2000 {
-                random = random
-                    .wrapping_mul(6_364_136_223_846_793_005)
-                    .wrapping_add(1);
-                noise.push_str(&format!("{random:x}"));
+        // Records have a few hundred bytes; data two bodies, each as long as a spec allows.
+        for (kind, length) in [(Kind::Records, 2000), (Kind::Data, 2 * 262_144)] {
+            let (mut parts, mut random) = (Parts::new(kind), 1);
+            let (now, begin) = (Timestamp::UNIX_EPOCH, Instant::now());
+            for _ in 0..5 {
+                let full = loop {
+                    let noise = noise(length, &mut random);
+                    let line = format!(r#"{{"time":"1970-01-01T00:00:00Z","name":"{noise}"}}"#);
+                    let added = parts.add(batch(&[&line]), now, begin);
+                    if let Some(full) = added.full.into_iter().next() {
+                        break full;
+                    }
+                };
+                let length = full.body.len();
+                assert!(length >= kind.full() && length <= PART_LONGEST, "{length}");
             }
-            let line = format!(r#"{{"time":"1970-01-01T00:00:00Z","name":"{noise}"}}"#);
-            let lines = vec![line.as_str(); 128];
-            parts.add(&batch(&lines), now, begin);
-            let mut full = parts.full();
-            if let Some(full) = full.pop() {
-                break full;
-            }
-        };
-        assert!(
-            full.body.len() >= PART_FULL && full.body.len() <= atelier_api::archive::PART_LONGEST
-        );
+        }
     }
 }

@@ -16,6 +16,18 @@ pub const MOST: usize = 2 * 1024 * 1024;
 /// 4 MiB and more.
 const FULL: usize = 256 * 1024;
 
+/// What waits for somebody who gathers it.
+pub trait Waiting {
+    /// Whether nothing waits.
+    fn is_empty(&self) -> bool;
+
+    /// Whether a batch is full.
+    fn has_full(&self) -> bool;
+
+    /// Waits until there may be more.
+    fn more(&self) -> impl Future<Output = ()> + Send;
+}
+
 /// One record of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
@@ -77,13 +89,13 @@ impl Batch {
 /// Records that wait.
 #[derive(Debug, Default)]
 pub struct Queue {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Queued>,
     /// Told when the first record is there, and when a batch is full.
     more: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct Queued {
     full: VecDeque<Batch>,
     open: Batch,
     /// Bytes in all of them.
@@ -93,7 +105,7 @@ struct Waiting {
 }
 
 impl Queue {
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+    fn waiting(&self) -> MutexGuard<'_, Queued> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -138,21 +150,18 @@ impl Queue {
     pub fn close(&self) {
         self.waiting().closed = true;
     }
+}
 
-    /// Whether nothing waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+impl Waiting for Queue {
+    fn is_empty(&self) -> bool {
         self.waiting().bytes == 0
     }
 
-    /// Whether a batch is full.
-    #[must_use]
-    pub fn has_full(&self) -> bool {
+    fn has_full(&self) -> bool {
         !self.waiting().full.is_empty()
     }
 
-    /// Waits until there may be more.
-    pub async fn more(&self) {
+    async fn more(&self) {
         self.more.notified().await;
     }
 }

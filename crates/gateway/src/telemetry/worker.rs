@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     otlp::{self, Encoded, Source},
     pipe::Pipe,
-    queue::{Batch, Queue},
+    queue::{Batch, Queue, Waiting},
     way::Way,
 };
 use crate::metrics::{Lost, Metrics, Sink};
@@ -66,7 +66,7 @@ impl Exporter {
     /// Works until the end.
     pub async fn run(self, queue: Arc<Queue>, ending: Ending) {
         while !ending.closing.is_cancelled() {
-            gather(&queue, &ending.closing).await;
+            gather(&*queue, &ending.closing).await;
             // What comes while these are sent is gathered anew.
             while let Some(batch) = queue.take(false) {
                 self.deliver(batch, &ending.kill).await;
@@ -128,7 +128,7 @@ pub async fn finish(tasks: &TaskTracker, kill: &CancellationToken, limit: Durati
 }
 
 /// Waits until there is something to send: what came within a while, or a full batch; or until the end.
-pub async fn gather(queue: &Queue, closing: &CancellationToken) {
+pub async fn gather(queue: &impl Waiting, closing: &CancellationToken) {
     while queue.is_empty() {
         tokio::select! {
             () = queue.more() => {}

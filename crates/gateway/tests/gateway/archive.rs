@@ -1,29 +1,28 @@
 //! Records on their way into the archive, by way of an operator that takes them, or does not.
 
-use std::{fs, io::Read as _, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use atelier_api::{
-    archive::{Part, RECORDS_PATH},
+    archive::{Kind, Part},
     report::Wanted,
 };
 use atelier_gateway::{
-    archive::Archive,
+    archive::{Archive, Recorded},
     metrics::{Metrics, Sink},
     policy::Store,
 };
-use flate2::read::MultiGzDecoder;
 use http::StatusCode;
 use tokio::time::sleep;
 
 use crate::{
     harness::eventually,
-    intake::{Came, Intake, arguments, way},
+    intake::{Came, Intake, arguments, dropped, exported, text, way},
     pki::{Ca, OPERATOR},
 };
 
 /// The part of a gateway that archives.
 struct Archiving {
-    archive: Arc<Archive>,
+    archive: Arc<Archive<Recorded>>,
     metrics: Arc<Metrics>,
     store: Store,
     token: PathBuf,
@@ -37,7 +36,7 @@ impl Archiving {
         let args = arguments(port, &token, &[]);
         let metrics = Metrics::new();
         let store = Store::new(metrics.clone());
-        let archive = Arc::new(Archive::new(metrics.clone()));
+        let archive = Arc::new(Archive::new(Recorded::default(), metrics.clone()));
         archive.start(way(&args, ca), store.wanted());
         Self {
             archive,
@@ -58,22 +57,12 @@ impl Archiving {
         .await;
     }
 
-    fn counted(&self, name: &str, reason: &str) -> u64 {
-        let text = self.metrics.encode();
-        let sink = format!("sink=\"{:?}\"", Sink::Archive);
-        let mut lines = text.lines();
-        let line = lines
-            .find(|line| line.starts_with(name) && line.contains(&sink) && line.contains(reason));
-        line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
-            .unwrap_or_default()
-    }
-
     fn exported(&self) -> u64 {
-        self.counted("atelier_gateway_telemetry_exported_total", "")
+        exported(&self.metrics, Sink::Archive)
     }
 
     fn dropped(&self, reason: &str) -> u64 {
-        self.counted("atelier_gateway_telemetry_dropped_total", reason)
+        dropped(&self.metrics, Sink::Archive, reason)
     }
 }
 
@@ -87,16 +76,10 @@ fn line(day: &str, number: usize) -> String {
     format!("{{\"time\":\"{day}T10:00:00.000001Z\",\"RequestId\":\"r-{number}\"}}\n")
 }
 
-fn text(came: &Came) -> String {
-    let mut text = String::new();
-    let read = MultiGzDecoder::new(&came.body[..]).read_to_string(&mut text);
-    read.expect("gzip");
-    text
-}
-
 fn part(came: &Came) -> Part {
-    let part = came.path.strip_prefix(RECORDS_PATH).expect("a part");
-    part.parse().expect("a part")
+    let (kind, part) = Kind::part(&came.path).expect("a part");
+    assert_eq!(kind, Kind::Records);
+    part
 }
 
 #[tokio::test]

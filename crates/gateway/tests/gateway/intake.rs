@@ -1,16 +1,19 @@
 //! A replica of the operator that takes what gateways tell it, for tests.
 
 use std::{
+    io::Read as _,
     path::Path,
     sync::{Arc, Mutex},
 };
 
 use atelier_gateway::{
     args::{self, Args},
+    metrics::{Metrics, Sink},
     report::way::Way,
 };
 use atelier_pki::server_config;
 use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{server::conn::http1, service::service_fn};
@@ -56,6 +59,36 @@ pub struct Came {
     pub token: String,
     /// What it was.
     pub body: Bytes,
+}
+
+/// The lines of a part.
+pub fn text(came: &Came) -> String {
+    let mut text = String::new();
+    let read = MultiGzDecoder::new(&came.body[..]).read_to_string(&mut text);
+    read.expect("gzip");
+    text
+}
+
+/// How many lines a sink has taken.
+pub fn exported(metrics: &Metrics, sink: Sink) -> u64 {
+    let name = "atelier_gateway_telemetry_exported_total";
+    counted(metrics, name, sink, "")
+}
+
+/// How many were lost for this reason.
+pub fn dropped(metrics: &Metrics, sink: Sink, reason: &str) -> u64 {
+    let name = "atelier_gateway_telemetry_dropped_total";
+    counted(metrics, name, sink, reason)
+}
+
+fn counted(metrics: &Metrics, name: &str, sink: Sink, reason: &str) -> u64 {
+    let text = metrics.encode();
+    let sink = format!("sink=\"{sink:?}\"");
+    let mut lines = text.lines();
+    let line =
+        lines.find(|line| line.starts_with(name) && line.contains(&sink) && line.contains(reason));
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
+        .unwrap_or_default()
 }
 
 /// A replica of the operator that takes reports.

@@ -1,27 +1,9 @@
 //! The operator's way in: who comes in by it, and in whose name.
 
-use std::{
-    io::{self, Write},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use atelier_gateway::{
-    archive::Archive,
-    args,
-    cors::Cors,
-    internal::Internal,
-    lifecycle::Lifecycle,
-    limits::Limits,
-    loopback::gate::Gate,
-    metrics::Metrics,
-    model::Model,
-    policy::Store,
-    proxy,
-    record::{Identity, Records},
-    server::ServerLimits,
-    telemetry::{Telemetry, otlp::Source},
-    ticket::Reporter,
+    args, internal::Internal, lifecycle::Lifecycle, metrics::Metrics, policy::Store,
 };
 use atelier_pki::{Reloading, client_config};
 use bytes::Bytes;
@@ -31,35 +13,18 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use serde_json::Value;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    time::Instant,
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 
 use crate::{
     harness::{Gateway, eventually, in_pod, policy},
     http_client::{Answer, call, request, send},
+    inside::{Lines, gateway},
     models,
     pki::{Ca, OPERATOR, SERVER, reading},
 };
 
 type Connection = SendRequest<Full<Bytes>>;
-
-/// What is written to it.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("whole").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// The operator's listener of a gateway whose certificate is offered here instead of by an API server.
 struct Inner {
@@ -80,38 +45,14 @@ impl Inner {
         let line = line.iter().chain(more).map(Into::into);
         let args = args::parse(line).expect("valid");
         let (metrics, records) = (Metrics::new(), Lines::default());
-        let written = Records::start(Identity::from(&args), records.clone(), metrics.clone());
-        let source = Source::new(&Identity::from(&args), false);
-        let reporter = Reporter {
-            metrics: metrics.clone(),
-            telemetry: Arc::new(Telemetry::new(source, metrics.clone())),
-            archive: Arc::new(Archive::new(metrics.clone())),
-            records: written.expect("a thread"),
-            lifecycle: Lifecycle::default(),
-        };
-        let gate = Arc::new(Gate::new(Instant::now()));
+        // It has loaded no policy: the operator's word is not a matter of policy.
+        let policy = Arc::new(Store::new(metrics.clone()));
+        let (gateway, limits) = gateway(&args, policy, &records, &metrics);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let gateway = proxy::Gateway {
-            score_path: args.score_path.clone(),
-            service: args.service.clone(),
-            // It has loaded none: the operator's word is not a matter of policy.
-            policy: Arc::new(Store::new(metrics.clone())),
-            cors: Cors::default(),
-            max_header: 32 * 1024,
-            gate,
-            limits: Limits::new(&args, metrics),
-            model: Model::new(args.model).expect("an address"),
-            reporter: Arc::new(reporter),
-        };
         let certificate = Reloading::new("iris-gateway-tls");
         let internal = Internal::new(certificate.clone(), OPERATOR).expect("a name");
-        let limits = ServerLimits {
-            connections: args.max_connections,
-            header_timeout: args.header_timeout_ms,
-            header_bytes: 32 * 1024,
-        };
         let port = listener.local_addr().expect("bound").port();
-        tokio::spawn(internal.serve(listener, limits, Lifecycle::default(), Arc::new(gateway)));
+        tokio::spawn(internal.serve(listener, limits, Lifecycle::default(), gateway));
         Self {
             certificate,
             port,
@@ -149,7 +90,7 @@ impl Inner {
     }
 
     async fn record(&self) -> Value {
-        let written = || self.records.0.lock().expect("whole").clone();
+        let written = || self.records.bytes();
         eventually("a record", || async { written().ends_with(b"\n") }).await;
         serde_json::from_slice(&written()).expect("one record")
     }

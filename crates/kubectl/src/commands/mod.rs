@@ -3,6 +3,8 @@
 pub mod cancel;
 pub mod completion;
 pub mod credential;
+pub mod data;
+mod kept;
 pub mod keys;
 mod keys_list;
 mod keys_regenerate;
@@ -28,6 +30,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Score(args) => score::run(args, global).await,
         Command::Logs(args) => logs::run(args, global).await,
         Command::Requests(args) => requests::run(args, global).await,
+        Command::Data(args) => data::run(args, global).await,
         Command::Why(args) => why::run(args, global).await,
         Command::Cancel(args) => cancel::run(args, global).await,
         Command::Credential(args) => credential::run(args, global).await,

@@ -1,24 +1,25 @@
 //! `requests`: who asked a web service what, and how it ended, as its gateways recorded it.
 
-mod archived;
 mod line;
 mod summary;
 
-use archived::{Unpacked, complaint};
 use clap::{Args, ValueEnum};
 use http::header::ACCEPT;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::answer::Answer;
 use crate::args::GlobalArgs;
 use crate::client::{Cluster, SERVICES};
+use crate::commands::kept::{Complaints, Lines, Span, unpack};
 use crate::durations;
 use crate::failure::Failure;
 use crate::names::Name;
 use crate::output;
-use crate::table::plain;
-use line::{Lines, Record};
+use line::Record;
 use summary::Summary;
+
+/// Longer lines are none of a gateway's.
+const LONGEST: usize = 64 * 1024;
 
 /// Arguments of `requests`.
 #[derive(Debug, Args)]
@@ -70,16 +71,15 @@ pub enum Form {
 
 /// Does what the arguments say.
 pub async fn run(args: RequestsArgs, global: &GlobalArgs) -> Result<(), Failure> {
-    let span = Span::of(&args, Timestamp::now());
+    let span = match args.archive {
+        true => Span::back(args.since, args.until, Timestamp::now()),
+        false => Span::default(),
+    };
     let mut answer = ask(&args, &span, global).await?;
     let mut shown = Shown::new(&args, span);
     shown.begin()?;
     if args.archive {
-        let mut unpacked = Unpacked::new();
-        while let Some(piece) = answer.piece().await? {
-            unpacked.add(&piece, |lines| shown.lines(lines))?;
-        }
-        shown.lines(&unpacked.end()?)?;
+        unpack(answer, |lines| shown.lines(lines)).await?;
     } else {
         while let Some(piece) = answer.piece().await? {
             shown.lines(&piece)?;
@@ -88,43 +88,13 @@ pub async fn run(args: RequestsArgs, global: &GlobalArgs) -> Result<(), Failure>
     shown.end()
 }
 
-/// From when to when, where that is for us to say.
-#[derive(Clone, Copy, Debug, Default)]
-struct Span {
-    since: Option<Timestamp>,
-    until: Option<Timestamp>,
-}
-
-impl Span {
-    fn of(args: &RequestsArgs, now: Timestamp) -> Self {
-        let back = |seconds: Option<u64>| {
-            let seconds = i64::try_from(seconds?).unwrap_or(i64::MAX);
-            now.checked_sub(SignedDuration::from_secs(seconds)).ok()
-        };
-        match args.archive {
-            true => Self {
-                since: back(args.since),
-                until: back(args.until),
-            },
-            false => Self::default(),
-        }
-    }
-
-    fn has(&self, record: &Record) -> bool {
-        let Some(time) = record.time() else {
-            return true;
-        };
-        self.since.is_none_or(|since| time >= since) && self.until.is_none_or(|until| time <= until)
-    }
-}
-
 /// What has been shown so far, and how.
 struct Shown<'a> {
     args: &'a RequestsArgs,
     span: Span,
     lines: Lines,
     summary: Summary,
-    complaints: u64,
+    complaints: Complaints,
 }
 
 impl<'a> Shown<'a> {
@@ -132,9 +102,9 @@ impl<'a> Shown<'a> {
         Self {
             args,
             span,
-            lines: Lines::default(),
+            lines: Lines::new(LONGEST),
             summary: Summary::default(),
-            complaints: 0,
+            complaints: Complaints::default(),
         }
     }
 
@@ -150,13 +120,12 @@ impl<'a> Shown<'a> {
         let mut told = String::new();
         for text in self.lines.take(piece) {
             let Some(record) = Record::read(&text) else {
-                if let Some(why) = complaint(&text).filter(|_| self.args.archive) {
-                    self.complaints += 1;
-                    output::aside(&format!("warning: {}", plain(&why)));
+                if self.args.archive {
+                    self.complaints.note(&text);
                 }
                 continue;
             };
-            if self.args.failed && !record.is_failed() || !self.span.has(&record) {
+            if self.args.failed && !record.is_failed() || !self.span.has(record.time()) {
                 continue;
             }
             match self.args.output {
@@ -177,10 +146,7 @@ impl<'a> Shown<'a> {
         if self.args.summary {
             output::print(&self.summary.render())?;
         }
-        match self.complaints {
-            0 => Ok(()),
-            complaints => Err(Failure::Incomplete(complaints)),
-        }
+        self.complaints.end()
     }
 }
 
@@ -190,10 +156,8 @@ async fn ask(args: &RequestsArgs, span: &Span, global: &GlobalArgs) -> Result<An
     let mut uri = cluster.action(SERVICES, &args.service, "log");
     if args.archive {
         uri.push_str("?archive=true");
-        for (name, time) in [("sinceTime", span.since), ("untilTime", span.until)] {
-            if let Some(time) = time {
-                uri.push_str(&format!("&{name}={time}"));
-            }
+        for parameter in span.query() {
+            uri.push_str(&format!("&{parameter}"));
         }
     } else {
         uri.push_str("?container=gateway");

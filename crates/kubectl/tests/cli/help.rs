@@ -11,6 +11,7 @@ const COMMANDS: &[&[&str]] = &[
     &["token"],
     &["score"],
     &["requests"],
+    &["data"],
     &["logs"],
     &["why"],
     &["cancel"],

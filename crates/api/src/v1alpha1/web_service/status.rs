@@ -55,7 +55,8 @@ pub struct WebServiceStatus {
     pub selector: Option<String>,
     /// `Ready`, `Available`, `TransportEncrypted`; `KeysAccepted` where the keys are your own, `RegionMatches` where a
     /// location is asked for, `Exposed` where it is to be reached from outside, `ScalingActive` where there is
-    /// `autoscale`, `TelemetryExporting` and `TelemetryArchiving` where that is asked for; and `Reconciling` or `Stalled` while true.
+    /// `autoscale`, `TelemetryExporting`, `TelemetryArchiving` and `DataCollecting` where that is asked for; and
+    /// `Reconciling` or `Stalled` while true.
     #[serde(default)]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,

@@ -1,43 +1,9 @@
-//! A gateway's log, line by line: which of them are records, and how one is shown.
+//! Which lines of a gateway's log are records, and how one is shown.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::table::plain;
-
-/// Longer lines are none of a gateway's.
-const LONGEST: usize = 64 * 1024;
-
-/// Cuts what comes into lines, wherever the pieces end.
-#[derive(Debug, Default)]
-pub struct Lines {
-    rest: Vec<u8>,
-    /// The line is too long: what is left of it is passed over.
-    skipping: bool,
-}
-
-impl Lines {
-    /// The lines that are whole now.
-    pub fn take(&mut self, piece: &[u8]) -> Vec<String> {
-        let mut whole = vec![];
-        for part in piece.split_inclusive(|byte| *byte == b'\n') {
-            let ends = part.ends_with(b"\n");
-            if !self.skipping {
-                self.rest.extend_from_slice(part);
-            }
-            self.skipping |= self.rest.len() > LONGEST;
-            if ends {
-                let line = std::mem::take(&mut self.rest);
-                if !std::mem::take(&mut self.skipping) {
-                    whole.push(String::from_utf8_lossy(&line).trim_end().to_owned());
-                }
-            } else if self.skipping {
-                self.rest.clear();
-            }
-        }
-        whole
-    }
-}
 
 /// What a gateway has recorded of a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -168,20 +134,6 @@ mod tests {
     use super::*;
 
     const LINE: &str = r#"{"time":"2026-01-04T04:00:00.123456Z","name":"/score","HTTPMethod":"POST","StatusCode":401,"RequestId":"r-1","Duration":0.25,"outcome":"Unauthorized","bytesIn":0}"#;
-
-    #[test]
-    fn lines_are_whole_wherever_pieces_end() {
-        let mut lines = Lines::default();
-        assert!(lines.take(b"on").is_empty());
-        assert_eq!(lines.take(b"e\ntwo\nthr"), ["one", "two"]);
-        assert_eq!(lines.take(b"ee\n"), ["three"]);
-        // One without an end costs no more than it may.
-        for _ in 0..1000 {
-            assert!(lines.take(&[b'x'; 1000]).is_empty());
-        }
-        assert!(lines.rest.len() <= LONGEST + 1000);
-        assert_eq!(lines.take(b"\nfour\n"), ["four"]);
-    }
 
     #[test]
     fn a_record_is_told_from_the_gateways_own_log() {

@@ -1,9 +1,8 @@
-//! The archive as it comes: compressed parts, one after the other.
+//! What is kept as it comes: compressed parts, one after the other.
 
 use std::io::Write as _;
 
 use flate2::write::MultiGzDecoder;
-use serde_json::Value;
 
 use crate::failure::Failure;
 
@@ -53,13 +52,6 @@ fn broken(error: std::io::Error) -> Failure {
     Failure::Answer(format!("a part of the archive is not gzip: {error}"))
 }
 
-/// What the operator says in place of a part that it cannot read.
-pub fn complaint(line: &str) -> Option<String> {
-    let said: Value = serde_json::from_str(line).ok()?;
-    let is_one = said["level"] == "ERROR" && said.get("RequestId").is_none();
-    is_one.then(|| said["message"].as_str().map(str::to_owned))?
-}
-
 #[cfg(test)]
 mod tests {
     use flate2::Compression;
@@ -101,14 +93,5 @@ mod tests {
     #[test]
     fn an_archive_without_parts_is_empty() {
         assert!(Unpacked::new().end().unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_complaint_is_told_from_a_record() {
-        let line = r#"{"level":"ERROR","message":"it is damaged"}"#;
-        assert_eq!(complaint(line).as_deref(), Some("it is damaged"));
-        for other in [r#"{"RequestId":"r","StatusCode":200}"#, "text", "{}"] {
-            assert_eq!(complaint(other), None);
-        }
     }
 }
