@@ -10,13 +10,14 @@ mod own_keys;
 mod roles;
 mod service;
 mod storage;
+mod telemetry;
 mod tls;
 mod tokens;
 
 use crate::Scenario;
 
 /// All of them.
-pub static ALL: [&dyn Scenario; 12] = [
+pub static ALL: [&dyn Scenario; 13] = [
     &roles::Roles,
     &compute::Compute,
     &service::Service,
@@ -29,6 +30,7 @@ pub static ALL: [&dyn Scenario; 12] = [
     &own_keys::OwnKeys,
     &expose::Expose,
     &autoscale::Autoscale,
+    &telemetry::Telemetry,
 ];
 
 /// Those of a name; all without one.
