@@ -104,8 +104,8 @@ render() {
     '{"bucket":"b","endpoint":"https://s3.example.com","region":"us-east-1","type":"S3"}' "${brought[@]}"
   refused "an embedded one without certificates" "needs actions.enabled" rendered \
     --set serviceStorage.type=Embedded,actions.enabled=false
-  refused "a store without its bucket" "minLength" rendered "${brought[@]}" --set serviceStorage.s3.bucket=
-  refused "a store without its credential" "minLength" rendered "${brought[@]}" --set serviceStorage.secretName=
+  refused "a store without its bucket" "serviceStorage.s3.bucket" rendered "${brought[@]}" --set serviceStorage.s3.bucket=
+  refused "a store without its credential" "serviceStorage.secretName" rendered "${brought[@]}" --set serviceStorage.secretName=
   check "no object passes for one of the operator's" nothing_is_taken_for_the_operators
   check "names that look like numbers" names_are_strings
   check "the definitions are those of crds/" definitions_are_current

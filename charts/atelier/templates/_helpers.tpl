@@ -50,7 +50,12 @@ atelier-service-storage
 {{- $_ := set $place "bucket" "service" }}
 {{- else }}
 {{- $fields := dict "S3" "s3" "AzureBlob" "azureBlob" "Gcs" "gcs" }}
-{{- range $name, $value := index $storage (index $fields $storage.type) }}
+{{- $needed := dict "S3" (list "bucket") "AzureBlob" (list "account" "container") "Gcs" (list "bucket") }}
+{{- $kind := index $fields $storage.type }}
+{{- range $name := index $needed $storage.type }}
+{{- $_ := required (printf "serviceStorage.%s.%s: a store that you bring has one" $kind $name) (index $storage $kind $name) }}
+{{- end }}
+{{- range $name, $value := index $storage $kind }}
 {{- if $value }}
 {{- $_ := set $place $name $value }}
 {{- end }}
