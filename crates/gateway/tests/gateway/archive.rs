@@ -15,7 +15,7 @@ use http::StatusCode;
 use tokio::time::sleep;
 
 use crate::{
-    harness::eventually,
+    harness::{eventually, folder},
     intake::{Came, Intake, arguments, dropped, exported, text, way},
     pki::{Ca, OPERATOR},
 };
@@ -30,8 +30,7 @@ struct Archiving {
 
 impl Archiving {
     fn start(ca: &Ca, port: u16) -> Self {
-        let token =
-            std::env::temp_dir().join(format!("atelier-archive-{}-{port}", std::process::id()));
+        let token = folder("archive").join("token");
         fs::write(&token, "first\n").expect("a file");
         let args = arguments(port, &token, &[]);
         let metrics = Metrics::new();
@@ -68,7 +67,9 @@ impl Archiving {
 
 impl Drop for Archiving {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.token);
+        if let Some(dir) = self.token.parent() {
+            let _ = fs::remove_dir_all(dir);
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::{
-    harness::{GATEWAY, PRIMARY, SECONDARY, eventually, policy},
+    harness::{GATEWAY, PRIMARY, SECONDARY, eventually, folder, policy},
     http_client::request,
     inside::{Lines, gateway},
     intake::{Intake, arguments, dropped, exported, text, way},
@@ -50,8 +50,7 @@ impl Collecting {
     pub async fn start(wanted: WantedData, tls: Option<&Ca>, more: &[&str]) -> Self {
         let ca = Ca::new("installation");
         let (intake, port) = Intake::start(&ca, OPERATOR).await;
-        let token =
-            std::env::temp_dir().join(format!("atelier-data-{}-{port}", std::process::id()));
+        let token = folder("data").join("token");
         fs::write(&token, "first\n").expect("a file");
         let args = arguments(port, &token, more);
         let (metrics, records) = (Metrics::new(), Lines::default());
@@ -128,7 +127,9 @@ impl Collecting {
 
 impl Drop for Collecting {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.token);
+        if let Some(dir) = self.token.parent() {
+            let _ = fs::remove_dir_all(dir);
+        }
     }
 }
 

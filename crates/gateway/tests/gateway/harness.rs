@@ -57,6 +57,15 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: imp
     }
 }
 
+/// A folder of one's own: tests of one process run at the same time, each perhaps with the same ports.
+pub fn folder(name: &str) -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    let dir = std::env::temp_dir().join(format!("atelier-{name}-{}-{n}", std::process::id()));
+    fs::create_dir_all(&dir).expect("a directory");
+    dir
+}
+
 /// A policy document; `None` for keys that are not asked for.
 pub fn policy(keys: Option<(&str, &str)>) -> String {
     let hex = |key: &str| -> String {
@@ -96,10 +105,7 @@ impl Gateway {
 
     /// Starts a gateway and waits for nothing. With `read` off, nobody reads its stdout.
     pub fn spawn(policy: Option<&str>, more: &[&str], read: bool) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let n = NEXT.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("atelier-gateway-{}-{n}", std::process::id()));
-        fs::create_dir_all(&dir).expect("a directory");
+        let dir = folder("gateway");
         if let Some(policy) = policy {
             fs::write(dir.join("policy.json"), policy).expect("a policy");
         }

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    harness::eventually,
+    harness::{eventually, folder},
     intake::{Came, Intake, arguments, way},
     pki::{Ca, OPERATOR},
 };
@@ -38,8 +38,7 @@ struct Reporting {
 
 impl Reporting {
     fn start(ca: &Ca, port: u16) -> Self {
-        let token =
-            std::env::temp_dir().join(format!("atelier-report-{}-{port}", std::process::id()));
+        let token = folder("report").join("token");
         fs::write(&token, "first\n").expect("a file");
         let args = arguments(
             port,
@@ -68,7 +67,9 @@ impl Reporting {
 impl Drop for Reporting {
     fn drop(&mut self) {
         self.task.abort();
-        let _ = fs::remove_file(&self.token);
+        if let Some(dir) = self.token.parent() {
+            let _ = fs::remove_dir_all(dir);
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use crate::{
-    harness::{Gateway, PRIMARY, eventually, in_pod},
+    harness::{Gateway, PRIMARY, eventually, folder, in_pod},
     http_client::{call, connect, metrics, raw, request, score, send},
     models,
     outside::{ADDRESS, Outside, collector, logs_come},
@@ -438,8 +438,7 @@ fn a_collector_is_reached_over_tls_with_a_credential_that_shows_nowhere() {
         let (authority, other) = (Ca::new("one"), Ca::new("other"));
         let secret = authority.secret(ADDRESS, ExtendedKeyUsagePurpose::ServerAuth, &[]);
         let entries = secret.data.expect("a certificate");
-        let dir = std::env::temp_dir().join(format!("atelier-collector-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).expect("a directory");
+        let dir = folder("collector");
         for (name, pem) in &entries {
             std::fs::write(dir.join(name), &pem.0).expect("a file");
         }

@@ -16,7 +16,7 @@ use rustls::{HandshakeKind, ProtocolVersion};
 use tokio::task::JoinSet;
 
 use crate::{
-    harness::{Gateway, PRIMARY, SECONDARY, eventually, in_pod, policy},
+    harness::{Gateway, PRIMARY, SECONDARY, eventually, folder, in_pod, policy},
     http_client::{admin, raw, request, score},
     models,
     pki::Ca,
@@ -31,10 +31,7 @@ pub struct Mounted {
 
 impl Mounted {
     pub fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let n = NEXT.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("atelier-tls-{}-{n}", std::process::id()));
-        fs::create_dir_all(&dir).expect("a directory");
+        let dir = folder("tls");
         let turn = AtomicU32::new(0);
         Self { dir, turn }
     }

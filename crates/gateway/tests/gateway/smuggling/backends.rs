@@ -14,7 +14,7 @@ use http_body_util::{BodyExt as _, Full};
 use tokio::net::TcpStream;
 
 use crate::{
-    harness::{Lines, collect, eventually, lines},
+    harness::{Lines, collect, eventually, folder, lines},
     models::{self, MODEL, Seen},
 };
 
@@ -198,12 +198,6 @@ impl Drop for Program {
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.dir);
     }
-}
-
-fn folder(name: &str) -> PathBuf {
-    let dir = std::env::temp_dir().join(format!("atelier-{name}-{}", std::process::id()));
-    fs::create_dir_all(&dir).expect("a folder");
-    dir
 }
 
 async fn until_it_listens() {
