@@ -123,9 +123,9 @@ async fn try_out(wish: &Wish, ctx: &Arc<Ctx>) -> Result<(), Trouble> {
         limits: connect::LIMITS,
     };
     let keys = Arc::new(Keys::new(Arc::new(Kept(ctx.clone())), LONGEST));
-    let store = Store::new(&connection, rings::service_owner(), keys);
+    let store = Store::new(&connection, rings::service::owner(), keys);
     let store = store.map_err(|error| failed(&error, &error.to_string()))?;
-    rings::make_service_ring(ctx, &store).await?;
+    rings::service::make(ctx, &store).await?;
     let probed = store.probe(LONGEST).await;
     probed.map_err(|error| failed(&error.reason, &error.to_string()).into())
 }
@@ -170,7 +170,7 @@ struct Kept(Arc<Ctx>);
 impl KeySource for Kept {
     fn fetch(&self) -> BoxFuture<'_, Result<KeyRing, KeyError>> {
         async {
-            let ring = rings::service_ring(&self.0).await;
+            let ring = rings::service::kept(&self.0).await;
             ring.map_err(|trouble| KeyError::Unavailable(trouble.to_string()))
         }
         .boxed()
