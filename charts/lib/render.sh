@@ -74,6 +74,20 @@ tells_of_storage() { # TEXT OPTIONS...
   rendered "$@" | grep -A 1 'name: ATELIER_SERVICE_STORAGE$' | sed 's/\\"/"/g' | grep -F "$text"
 }
 
+external=(--set actions.certificates.keeper=External)
+
+# Nothing in the chart lets the operator write the certificates, or whom to trust.
+reads_certificates_only() {
+  rendered "$@" >"$work/external"
+  nothing grep -nE 'atelier-ca$|atelier-client|apiservices' "$work/external"
+  grep -A 1 'name: ATELIER_CERTIFICATES$' "$work/external" | grep -F 'value: external'
+}
+
+# The APIService and the webhook say from where.
+injects_trust() {
+  [[ $(rendered "$@" | grep -c 'cert-manager.io/inject-ca-from: atelier-system/atelier-serving') == 2 ]]
+}
+
 nothing_is_taken_for_the_operators() {
   ! rendered | grep 'managed-by: *"\?atelier'
 }
@@ -95,6 +109,9 @@ render() {
   check "the actions are served" has_kind APIService
   check "actions.enabled=false leaves them out" has_no_kind APIService --set actions.enabled=false
   check "and the webhook" has_no_kind MutatingWebhookConfiguration --set actions.enabled=false
+  check "external certificates: the operator may not write any" reads_certificates_only "${external[@]}"
+  check "and whoever injects trust finds where" injects_trust "${external[@]}" \
+    --set-json 'actions.certificates.annotations={"cert-manager.io/inject-ca-from":"atelier-system/atelier-serving"}'
   check "crds.install=false leaves the definitions out" has_no_kind CustomResourceDefinition --set crds.install=false
   check "cleanup.enabled=false leaves the Job out" has_no_kind Job --set cleanup.enabled=false
   check "the service keeps nothing, unless told to" has_no_kind PersistentVolumeClaim

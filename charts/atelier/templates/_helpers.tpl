@@ -64,6 +64,16 @@ atelier-service-storage
 {{- toJson $place }}
 {{- end }}
 
+{{/* For who fills in whom to trust, where the operator does not. */}}
+{{- define "atelier.trustAnnotations" -}}
+{{- if eq .Values.actions.certificates.keeper "External" }}
+{{- with .Values.actions.certificates.annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* The operator's user name, as the API server knows it. */}}
 {{- define "atelier.operatorUser" -}}
 system:serviceaccount:{{ .Release.Namespace }}:atelier-operator
