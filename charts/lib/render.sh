@@ -79,7 +79,7 @@ external=(--set actions.certificates.keeper=External)
 # Nothing in the chart lets the operator write the certificates, or whom to trust.
 reads_certificates_only() {
   rendered "$@" >"$work/external"
-  nothing grep -nE 'atelier-ca$|atelier-client|name: atelier-actions$' "$work/external"
+  nothing sed -nE '/atelier-ca$|atelier-client|name: atelier-actions$/p' "$work/external"
   grep -A 1 'name: ATELIER_CERTIFICATES$' "$work/external" | grep -F 'value: external'
 }
 
