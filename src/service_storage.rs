@@ -11,8 +11,8 @@ use std::time::Duration;
 use atelier_api::conditions::reasons;
 use atelier_api::v1alpha1::StorageType;
 use atelier_pki::Leaf;
-use atelier_storage::keys::{KeyError, KeyRing, KeySource, Keys};
-use atelier_storage::{Connection, Place, Store, Trust};
+use atelier_storage::keys::{KeyError, KeyRing, KeySource};
+use atelier_storage::{Connection, Place, Trust};
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::ByteString;
@@ -21,17 +21,15 @@ use tracing::{debug, info, warn};
 
 use crate::ctx::Ctx;
 use crate::kit::Error;
-use crate::workspace::storage::{Problem, Trouble, connect, embedded, failed, rings, stored};
+use crate::workspace::storage::probes::{FIRST, after};
+use crate::workspace::storage::{
+    LONGEST, Problem, Trouble, connect, embedded, opened, rings, stored, tried,
+};
 
 /// The Service of the chart's server, and the Secret with its access key.
 const SERVER: &str = "atelier-service-storage";
 /// The Secret with its certificate.
 const CERTIFICATE: &str = "atelier-service-storage-tls";
-/// How long one try may take.
-const LONGEST: Duration = Duration::from_secs(15);
-/// From a failure to the next try, at first.
-const FIRST: Duration = Duration::from_secs(2);
-
 /// What the installation says of it.
 #[derive(Clone, Debug)]
 pub struct Wish {
@@ -100,14 +98,6 @@ pub async fn run(ctx: Arc<Ctx>, wish: Wish, every: Duration, stop: CancellationT
     }
 }
 
-/// How long to wait after so many failures in a row.
-fn after(failures: u32, every: Duration) -> Duration {
-    match failures {
-        0 => every,
-        n => every.min(FIRST * 2u32.saturating_pow(n.min(16) - 1)),
-    }
-}
-
 /// Makes what it takes, and encrypts, writes, reads and deletes a small object.
 async fn try_out(wish: &Wish, ctx: &Arc<Ctx>) -> Result<(), Trouble> {
     let own = matches!(wish.place, Place::Embedded { .. });
@@ -122,12 +112,10 @@ async fn try_out(wish: &Wish, ctx: &Arc<Ctx>) -> Result<(), Trouble> {
         trust: trust(wish, ctx)?,
         limits: connect::LIMITS,
     };
-    let keys = Arc::new(Keys::new(Arc::new(Kept(ctx.clone())), LONGEST));
-    let store = Store::new(&connection, rings::service::owner(), keys);
-    let store = store.map_err(|error| failed(&error, &error.to_string()))?;
+    let keys = Arc::new(Kept(ctx.clone()));
+    let store = opened(&connection, rings::service::owner(), keys, LONGEST)?;
     rings::service::make(ctx, &store).await?;
-    let probed = store.probe(LONGEST).await;
-    probed.map_err(|error| failed(&error.reason, &error.to_string()).into())
+    Ok(tried(&store).await?)
 }
 
 /// Sees that the chart's server has an access key: one that is there is left as it is.
@@ -180,15 +168,6 @@ impl KeySource for Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn after_a_failure_it_is_tried_soon_and_then_less_and_less_often() {
-        let every = Duration::from_secs(300);
-        let waits: Vec<_> = (0..12).map(|failures| after(failures, every)).collect();
-        assert_eq!(waits[0], every);
-        assert_eq!(waits[1..4], [2, 4, 8].map(Duration::from_secs));
-        assert!(waits[1..].is_sorted() && waits[11] == every);
-    }
 
     #[test]
     fn only_a_server_of_the_charts_gets_a_certificate_of_ours() {

@@ -86,7 +86,7 @@ impl<'a> Conditions<'a> {
     /// Leaves a condition as it was, if it was there.
     #[must_use]
     pub fn keep(mut self, type_: &str) -> Self {
-        let before = self.before.iter().find(|told| told.type_ == type_);
+        let before = of_type(self.before, type_);
         self.after.extend(before.cloned());
         self
     }
@@ -109,6 +109,11 @@ impl<'a> Conditions<'a> {
     pub fn build(self) -> Vec<Condition> {
         self.after
     }
+}
+
+/// The condition of this type, if there is one: there is never a second.
+pub fn of_type<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|told| told.type_ == type_)
 }
 
 /// Kubernetes keeps whole seconds; what is compared with what was read must be one too.

@@ -12,7 +12,7 @@ use super::grants::{Grants, sentence};
 use super::validate::Rejection;
 use super::{files, storage};
 use crate::ctx::Ctx;
-use crate::kit::conditions::Conditions;
+use crate::kit::conditions::{Conditions, of_type};
 use crate::kit::contest::Contested;
 use crate::kit::{Error, access};
 
@@ -229,8 +229,7 @@ pub fn turned(
     after: &WorkspaceStatus,
 ) -> Option<(bool, String)> {
     let find = |status: &WorkspaceStatus| {
-        let mut conditions = status.conditions.iter();
-        let condition = conditions.find(|c| c.type_ == type_)?;
+        let condition = of_type(&status.conditions, type_)?;
         Some((condition.status == "True", condition.message.clone()))
     };
     let (ready, note) = find(after)?;

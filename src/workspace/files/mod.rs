@@ -14,6 +14,7 @@ use crate::ctx::Ctx;
 use crate::kit::Error;
 use crate::kit::brought::Brought;
 use crate::kit::children::{VolumePhase, VolumeView};
+use crate::kit::conditions::of_type;
 use crate::kit::meta::Parent;
 pub use class::told;
 
@@ -46,8 +47,7 @@ impl State {
     /// What the status says of it.
     pub fn recorded(workspace: &Workspace) -> Option<Self> {
         let status = workspace.status.as_ref()?;
-        let mut conditions = status.conditions.iter();
-        let condition = conditions.find(|c| c.type_ == FILE_SHARE_READY)?;
+        let condition = of_type(&status.conditions, FILE_SHARE_READY)?;
         Some(Self {
             ready: match condition.status.as_str() {
                 "True" => Some(true),

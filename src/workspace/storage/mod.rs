@@ -8,7 +8,7 @@ mod build;
 pub mod connect;
 pub mod embedded;
 mod open;
-mod probes;
+pub mod probes;
 pub mod rings;
 pub mod stored;
 
@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 use atelier_api::Workspace;
 use atelier_api::conditions::{STORAGE_READY, reasons};
 use atelier_api::v1alpha1::{GrantResource, GrantState, SecretRef, StorageStatus, StorageType};
-use atelier_storage::keys::Keys;
-use atelier_storage::{Error as StorageError, Store};
+use atelier_storage::format::Owner;
+use atelier_storage::keys::{KeySource, Keys};
+use atelier_storage::{Connection, Error as StorageError, Store};
 use futures::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -28,6 +29,7 @@ use tracing::{debug, warn};
 use super::{RARELY, grants};
 use crate::ctx::Ctx;
 use crate::kit::Error;
+use crate::kit::conditions::of_type;
 use crate::kit::meta::Parent;
 pub use build::certificate_secret_name;
 use embedded::Server;
@@ -35,7 +37,7 @@ pub use open::Open;
 pub use probes::Probes;
 
 /// How long a probe may take.
-const LONGEST: Duration = Duration::from_secs(15);
+pub const LONGEST: Duration = Duration::from_secs(15);
 /// How often keys are looked for that were to go with their workspace; sooner when a workspace goes.
 const SWEEP: Duration = Duration::from_secs(3600);
 
@@ -175,8 +177,7 @@ impl State {
     /// What the status says of it.
     pub fn recorded(workspace: &Workspace) -> Option<Self> {
         let status = workspace.status.as_ref()?;
-        let mut conditions = status.conditions.iter();
-        let condition = conditions.find(|c| c.type_ == STORAGE_READY)?;
+        let condition = of_type(&status.conditions, STORAGE_READY)?;
         Some(Self {
             ready: condition.status == "True",
             reason: condition.reason.clone(),
@@ -271,12 +272,31 @@ async fn probe(workspace: &Workspace, ctx: &Ctx) -> Result<Proof, Trouble> {
     }
     let connection = connect::connection(workspace, ctx).await?;
     let (ring, proof) = rings::ring(workspace, ctx).await?;
-    let keys = Arc::new(Keys::new(Arc::new(ring), LONGEST));
-    let store = Store::new(&connection, rings::owner(workspace), keys);
-    let store = store.map_err(|error| failed(&error, &error.to_string()))?;
-    let probed = store.probe(LONGEST).await;
-    probed.map_err(|error| failed(&error.reason, &error.to_string()))?;
+    let store = opened(
+        &connection,
+        rings::owner(workspace),
+        Arc::new(ring),
+        LONGEST,
+    )?;
+    tried(&store).await?;
     Ok(proof)
+}
+
+/// The store at the end of a connection, by keys that are read anew after `keep`. Talks to nobody yet.
+pub fn opened(
+    connection: &Connection,
+    owner: Owner,
+    keys: Arc<dyn KeySource>,
+    keep: Duration,
+) -> Result<Store, Problem> {
+    let store = Store::new(connection, owner, Arc::new(Keys::new(keys, keep)));
+    store.map_err(|error| failed(&error, &error.to_string()))
+}
+
+/// Encrypts, writes, reads and deletes a small object.
+pub async fn tried(store: &Store) -> Result<(), Problem> {
+    let probed = store.probe(LONGEST).await;
+    probed.map_err(|error| failed(&error.reason, &error.to_string()))
 }
 
 /// What an error of a store is a problem of.

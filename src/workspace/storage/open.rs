@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use atelier_api::Workspace;
 use atelier_api::conditions::reasons;
 use atelier_api::v1alpha1::{GrantResource, StorageType};
-use atelier_storage::keys::{KeyError, KeyRing, KeySource, Keys};
+use atelier_storage::keys::{KeyError, KeyRing, KeySource};
 use atelier_storage::{Error as StorageError, Limits, Store};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use kube::ResourceExt as _;
 
 use super::probes::{Subject, subject};
-use super::{Problem, Trouble, connect, failed, grants, rings};
+use super::{Problem, Trouble, connect, failed, grants, opened, rings};
 use crate::ctx::Ctx;
 
 /// How long a credential and keys are used before they are read anew.
@@ -71,9 +71,7 @@ impl Open {
             workspace: workspace.clone(),
             ctx: ctx.clone(),
         };
-        let keys = Arc::new(Keys::new(Arc::new(ring), KEEP));
-        let store = Store::new(&connection, rings::owner(workspace), keys);
-        let store = store.map_err(|error| failed(&error, &error.to_string()))?;
+        let store = opened(&connection, rings::owner(workspace), Arc::new(ring), KEEP)?;
         let held = Held {
             subject,
             since: now,

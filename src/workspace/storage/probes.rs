@@ -15,7 +15,7 @@ use super::{Problem, Proof};
 pub type Outcome = Result<Proof, Problem>;
 
 /// The first wait after a failure. It doubles, up to the time between probes.
-const FIRST: Duration = Duration::from_secs(2);
+pub const FIRST: Duration = Duration::from_secs(2);
 /// How many are under way at most.
 const AT_ONCE: usize = 8;
 
@@ -140,10 +140,15 @@ impl Probes {
         let every = self
             .every
             .mul_f64(0.75 + spread / f64::from(u16::MAX) / 4.0);
-        match failures {
-            0 => every,
-            n => every.min(FIRST * 2u32.saturating_pow(n.min(16) - 1)),
-        }
+        after(failures, every)
+    }
+}
+
+/// From one probe to the next, after so many failures in a row. What works is probed again after `every`.
+pub fn after(failures: u32, every: Duration) -> Duration {
+    match failures {
+        0 => every,
+        n => every.min(FIRST * 2u32.saturating_pow(n.min(16) - 1)),
     }
 }
 
@@ -212,5 +217,14 @@ mod tests {
         }
         assert_eq!(waits[..3], [2, 4, 8].map(Duration::from_secs));
         assert!(waits.is_sorted() && waits[11] <= EVERY);
+    }
+
+    #[test]
+    fn each_failure_in_a_row_doubles_the_wait_up_to_the_usual_one() {
+        let every = Duration::from_secs(300);
+        let waits: Vec<_> = (0..12).map(|failures| after(failures, every)).collect();
+        assert_eq!(waits[0], every);
+        assert_eq!(waits[1..4], [2, 4, 8].map(Duration::from_secs));
+        assert!(waits[1..].is_sorted() && waits[11] == every);
     }
 }
