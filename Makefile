@@ -29,8 +29,8 @@ test-all: test ## What takes longer too: the test clusters and images test thems
 	@tests/real
 
 .PHONY: chaos
-chaos: build ## Everything that tries to knock the operator over, an hour and a half: make chaos [SEED=7] [MINUTES=10 | SHARE=1/3]
-	@tests/chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SHARE),--share $(SHARE))
+chaos: build ## Everything that tries to knock the operator over, in hours: make chaos [SEED=7] [MINUTES=10 | SHARE=1/3] [JOBS=3]
+	@tests/chaos $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SHARE),--share $(SHARE))
 
 .PHONY: fuzz
 fuzz: ## What comes from outside, made up at random, for as long as you like: make fuzz MINUTES=60

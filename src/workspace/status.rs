@@ -1,7 +1,8 @@
 //! The status of a workspace: pure.
 
 use atelier_api::conditions::{
-    FILE_SHARE_READY, IDENTITY_ACCESS, READY, RECONCILING, STALLED, STORAGE_READY, reasons,
+    FILE_SHARE_READY, IDENTITY_ACCESS, READY, RECONCILING, STALLED, STORAGE_READY,
+    VOLUME_ENCRYPTED, reasons,
 };
 use atelier_api::v1alpha1::{Grant, GrantState, Identity, ProvisioningState};
 use atelier_api::{Workspace, WorkspaceStatus};
@@ -162,6 +163,10 @@ pub fn status(
     };
     let conditions = match &files {
         Some(state) => conditions.set(FILE_SHARE_READY, state.ready, &state.reason, &state.message),
+        None => conditions,
+    };
+    let conditions = match files.as_ref().and_then(|state| state.encryption.as_ref()) {
+        Some(found) => conditions.set(VOLUME_ENCRYPTED, found.is, &found.reason, &found.message),
         None => conditions,
     };
     WorkspaceStatus {

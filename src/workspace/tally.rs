@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use atelier_api::Workspace;
-use atelier_api::conditions::{FILE_SHARE_READY, IDENTITY_ACCESS, READY, STORAGE_READY};
+use atelier_api::conditions::{
+    FILE_SHARE_READY, IDENTITY_ACCESS, READY, STORAGE_READY, VOLUME_ENCRYPTED,
+};
 use kube::runtime::reflector::Store;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
@@ -14,7 +16,13 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 /// The conditions that are told of.
-const TOLD: [&str; 4] = [READY, IDENTITY_ACCESS, STORAGE_READY, FILE_SHARE_READY];
+const TOLD: [&str; 5] = [
+    READY,
+    IDENTITY_ACCESS,
+    STORAGE_READY,
+    FILE_SHARE_READY,
+    VOLUME_ENCRYPTED,
+];
 
 /// A condition as a workspace has it. All three are closed sets.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]

@@ -1,8 +1,9 @@
 //! The file share of a workspace: a claim of its own or one that the team brings, what it says while there is no volume,
-//! and what becomes of the files.
+//! whether what is on it is encrypted, and what becomes of the files.
 
 use atelier_api::Workspace;
-use atelier_api::conditions::FILE_SHARE_READY;
+use atelier_api::conditions::{FILE_SHARE_READY, VOLUME_ENCRYPTED};
+use atelier_api::labels::VOLUMES_ENCRYPTED;
 use atelier_testkit::manifest::IMAGE;
 use atelier_testkit::namespace::{QUICK, SLOW, condition};
 use atelier_testkit::wait::check;
@@ -10,7 +11,7 @@ use atelier_testkit::{TestNamespace, eventually};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::api::storage::v1::StorageClass;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::core::ClusterResourceScope;
 use kube::{Api, Resource, ResourceExt as _};
 use serde::Serialize;
@@ -158,7 +159,7 @@ async fn where_the_class_can_the_folder_is_for_pods_on_all_nodes() {
 }
 
 #[tokio::test]
-async fn without_a_class_nothing_is_made_until_there_is_one() {
+async fn without_a_class_nothing_is_made_until_there_is_one_which_tells_whether_it_encrypts() {
     let namespace = TestNamespace::open("files-class").await;
     let name = namespace.name.clone();
     let wish = json!({"embedded": {"storageClassName": name}});
@@ -178,6 +179,25 @@ async fn without_a_class_nothing_is_made_until_there_is_one() {
         claim.spec.unwrap().access_modes,
         Some(vec!["ReadWriteOnce".into()])
     );
+
+    let encrypted = async |status, reason| {
+        let workspace: Workspace = namespace
+            .condition("team", VOLUME_ENCRYPTED, status, reason, SLOW)
+            .await;
+        condition(&workspace, VOLUME_ENCRYPTED).unwrap().message
+    };
+    let said = encrypted("Unknown", "ClassDoesNotTell").await;
+    assert!(said.contains(VOLUMES_ENCRYPTED), "{said}");
+    for (says, status, reason) in [
+        ("true", "True", "ClassEncrypts"),
+        ("false", "False", "ClassDoesNotEncrypt"),
+    ] {
+        let note = Patch::Merge(json!({"metadata": {"annotations": {VOLUMES_ENCRYPTED: says}}}));
+        let params = PatchParams::default();
+        classes.patch(&name, &params, &note).await.unwrap();
+        let said = encrypted(status, reason).await;
+        assert!(said.contains(&name), "{said}");
+    }
     classes.delete(&name, &DeleteParams::default()).await.ok();
     namespace.finish().await;
 }

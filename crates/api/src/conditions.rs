@@ -36,6 +36,9 @@ pub const STORAGE_READY: &str = "StorageReady";
 /// Workspace: the volume of its file share is there. `Unknown` while nobody has mounted one that is made by the first who
 /// does.
 pub const FILE_SHARE_READY: &str = "FileShareReady";
+/// Workspace: what is on its volumes is encrypted at rest, as far as their StorageClass shows; `Unknown` where it does not.
+/// There while the workspace has such a volume: that of its file share. Objects of its storage are encrypted in any case.
+pub const VOLUME_ENCRYPTED: &str = "VolumeEncrypted";
 /// Run: the outcome. `Unknown` until the run has ended.
 pub const SUCCEEDED: &str = "Succeeded";
 
@@ -51,6 +54,12 @@ pub mod reasons {
     pub const NAMESPACE_TAKEN: &str = "NamespaceTaken";
     /// `spec.location` is none of the installation's locations.
     pub const UNKNOWN_LOCATION: &str = "UnknownLocation";
+    /// Workspace: the StorageClass of its volume encrypts.
+    pub const CLASS_ENCRYPTS: &str = "ClassEncrypts";
+    /// Workspace: the StorageClass of its volume says that it does not encrypt.
+    pub const CLASS_DOES_NOT_ENCRYPT: &str = "ClassDoesNotEncrypt";
+    /// Workspace: whether its volume is encrypted does not show in a StorageClass.
+    pub const CLASS_DOES_NOT_TELL: &str = "ClassDoesNotTell";
     /// The namespace has no Workspace, or none that is ready.
     pub const WORKSPACE_MISSING: &str = "WorkspaceMissing";
     /// Somebody changes or deletes a child again and again; the message says which.

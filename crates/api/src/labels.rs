@@ -42,6 +42,10 @@ pub const AUTOSCALED: &str = "atelier.dev/autoscaled";
 /// Annotation of a volume: the uid of the Workspace that it goes with; empty if it stays.
 pub const GOES_WITH: &str = "atelier.dev/goes-with";
 
+/// Annotation of a StorageClass, by its administrator: whether what is on its volumes is encrypted (`"true"` or `"false"`),
+/// where that does not show in the class.
+pub const VOLUMES_ENCRYPTED: &str = "atelier.dev/volumes-encrypted";
+
 /// `app.kubernetes.io/managed-by`, by which secondary watches are limited.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 

@@ -81,7 +81,6 @@ pub async fn serve<H: Handler>(
             // Without it small answers wait for the client's acknowledgement. Fails only on a dead socket.
             let _ = stream.set_nodelay(true);
             match tls {
-                None if !begins(&stream, limits.header_timeout, &lifecycle).await => {}
                 None => {
                     let connection = Connection {
                         protocols: &protocols,
@@ -117,20 +116,6 @@ async fn accept(
             sleep(ACCEPT_PAUSE).await;
             None
         }
-    }
-}
-
-/// Waits for a client to say something; false if it does not, in the time that a header may take. Only then is anything
-/// made for it: hyper takes its buffers before it reads, and most connections that a client opens in advance are never used.
-async fn begins(stream: &TcpStream, limit: Duration, lifecycle: &Lifecycle) -> bool {
-    let mut first = [0];
-    tokio::select! {
-        biased;
-        // Not `readable`, which takes a new socket for one until somebody has looked. An end, or an error, is found by
-        // whoever reads.
-        _ = stream.peek(&mut first) => true,
-        () = lifecycle.closing() => false,
-        () = sleep(limit) => false,
     }
 }
 

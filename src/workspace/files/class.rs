@@ -71,8 +71,9 @@ pub fn waits_for_first_use(class: &StorageClass) -> bool {
 /// What others go by: whatever decides about a claim.
 pub fn told(class: &StorageClass) -> Option<String> {
     let waits = waits_for_first_use(class);
+    let (_, encrypts) = super::encryption::encrypts(class);
     Some(format!(
-        "{} {waits} {}",
+        "{} {waits} {} {encrypts}",
         class.provisioner,
         is_default(class)
     ))

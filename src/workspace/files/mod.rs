@@ -2,6 +2,9 @@
 //! (docs/design/file-share.md).
 
 mod class;
+mod encryption;
+
+use std::sync::Arc;
 
 use atelier_api::Workspace;
 use atelier_api::conditions::{FILE_SHARE_READY, reasons};
@@ -17,6 +20,7 @@ use crate::kit::children::{VolumePhase, VolumeView};
 use crate::kit::conditions::of_type;
 use crate::kit::meta::Parent;
 pub use class::told;
+pub use encryption::Encryption;
 
 /// `app.kubernetes.io/component` of the claim.
 const COMPONENT: &str = "files";
@@ -32,6 +36,8 @@ pub struct State {
     pub message: String,
     /// What it is.
     pub status: Option<FileShareStatus>,
+    /// Whether its volume is encrypted; `None` while there is no claim.
+    pub encryption: Option<Encryption>,
 }
 
 impl State {
@@ -41,6 +47,7 @@ impl State {
             reason: reason.into(),
             message,
             status: None,
+            encryption: None,
         }
     }
 
@@ -49,15 +56,21 @@ impl State {
         let status = workspace.status.as_ref()?;
         let condition = of_type(&status.conditions, FILE_SHARE_READY)?;
         Some(Self {
-            ready: match condition.status.as_str() {
-                "True" => Some(true),
-                "False" => Some(false),
-                _ => None,
-            },
+            ready: tristate(&condition.status),
             reason: condition.reason.clone(),
             message: condition.message.clone(),
             status: status.file_share.clone(),
+            encryption: Encryption::recorded(status),
         })
+    }
+}
+
+/// The status of a condition.
+fn tristate(status: &str) -> Option<bool> {
+    match status {
+        "True" => Some(true),
+        "False" => Some(false),
+        _ => None,
     }
 }
 
@@ -106,8 +119,7 @@ fn of_brought(namespace: &str, name: &str, found: Brought<VolumeView>, ctx: &Ctx
         }
         Brought::There(view) => {
             let classes = ctx.stores.storage_classes.state();
-            let class = class::chosen(view.class.as_deref(), &classes);
-            judge(name, &view, class)
+            judge(name, &view, class_of(&view, None, &classes))
         }
         Brought::Missing | Brought::Unknown => {
             let why = format!(
@@ -146,7 +158,23 @@ async fn own(workspace: &Workspace, parent: &Parent, ctx: &Ctx) -> Result<State,
     }
     let seen = ctx.children.get(&claim.key);
     let view = seen.and_then(|seen| seen.volume().cloned());
-    Ok(judge(&name, &view.unwrap_or_default(), class))
+    let view = view.unwrap_or_default();
+    let class = class_of(&view, wish.storage_class_name.as_deref(), &classes);
+    Ok(judge(&name, &view, class))
+}
+
+/// The class of a claim: the one that it was given, or will be. What is the default by now says nothing of a claim that has
+/// its volume.
+fn class_of<'a>(
+    view: &VolumeView,
+    wish: Option<&str>,
+    classes: &'a [Arc<StorageClass>],
+) -> Option<&'a StorageClass> {
+    match (&view.class, view.phase) {
+        (Some(given), _) => class::chosen(Some(given), classes),
+        (None, VolumePhase::Pending) => class::chosen(wish, classes),
+        (None, VolumePhase::Bound | VolumePhase::Lost) => None,
+    }
 }
 
 fn without_class(name: Option<&str>) -> State {
@@ -203,6 +231,7 @@ fn judge(name: &str, view: &VolumeView, class: Option<&StorageClass>) -> State {
             access_modes: view.access_modes.clone(),
             capacity: view.capacity.clone(),
         }),
+        encryption: Some(Encryption::of(name, class)),
         ..State::new(ready, reason, message)
     }
 }

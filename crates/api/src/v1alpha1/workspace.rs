@@ -103,7 +103,7 @@ pub struct WorkspaceStatus {
     /// Web services.
     #[serde(default)]
     pub services: i32,
-    /// `Ready`, `IdentityAccess`, `StorageReady`, `FileShareReady`, and `Reconciling` or `Stalled` while true.
+    /// `Ready`, `IdentityAccess`, `StorageReady`, `FileShareReady`, `VolumeEncrypted`, and `Reconciling` or `Stalled` while true.
     #[serde(default)]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,
