@@ -60,7 +60,7 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     operator.leading(STARTS).await?;
     let gatherer = Gatherer::new(admin.clone());
     let caller = Caller::of(&lab, &operator).await?;
-    exercise::scenarios(&admin, &caller, &gatherer).await?;
+    exercise::scenarios(&admin, &caller, &operator, &gatherer).await?;
     let user = exercise::damage(&admin).await?;
     gatherer.gather().await?;
     let metrics = operator.metrics().await?;

@@ -20,6 +20,10 @@ use atelier_testkit::cluster::SYSTEM;
 pub const RINGS: &str = "atelier-storage-rings-";
 /// The Secret with the key that wraps them.
 pub const KEK: &str = "atelier-storage-key";
+/// The Secret with the access key of the service's own storage.
+pub const OWN_STORAGE: &str = "atelier-service-storage";
+/// The ring of the service's own storage: an entry of one of the Secrets of rings.
+pub const OWN_RING: &str = "service";
 /// A location where only the workspace of one scenario is.
 pub const FAR: &str = "far";
 /// The ServiceAccount of that location.
@@ -120,14 +124,19 @@ pub fn is_of(entry: &Entry, namespace: &str) -> bool {
         || entry.namespace == SYSTEM && place_of(&entry.resource, &entry.name).is_some()
 }
 
-/// The operator's own namespace, if an object of this name is one that stands there for a workspace.
+/// The operator's own namespace, if an object of this name is one that stands there for a workspace, or for a storage.
 pub fn place_of(resource: &str, name: &str) -> Option<&'static str> {
     let is = match resource {
-        "secrets" => name.starts_with(RINGS) || name == KEK,
+        "secrets" => is_kept(name),
         "serviceaccounts" => name == FAR_IDENTITY,
         _ => false,
     };
     is.then_some(SYSTEM)
+}
+
+/// Whether a Secret of the operator's own namespace, of this name, is kept for a storage.
+pub fn is_kept(name: &str) -> bool {
+    name.starts_with(RINGS) || [KEK, OWN_STORAGE].contains(&name)
 }
 
 /// Its name; which of the Secrets of keys it is depends on the namespace's name, so all have one.

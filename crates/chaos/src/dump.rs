@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use atelier_api::{ComputeTarget, RoleAssignment, Run, WebService, Workspace, labels};
+use atelier_testkit::cluster::SYSTEM;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -17,6 +18,7 @@ use kube::core::ApiResource;
 use kube::{Api, ResourceExt as _};
 use serde_json::Value;
 
+use crate::disturber::is_kept;
 use crate::scenarios::expose::resource;
 use crate::trail;
 use crate::user::User;
@@ -60,28 +62,18 @@ fn kinds() -> [ApiResource; 17] {
 /// been true; of one at rest it is.
 pub async fn dump(user: &User) -> anyhow::Result<Dump> {
     let kinds = kinds();
-    let lists = kinds.iter().map(|kind| async move {
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(user.client.clone(), &user.namespace, kind);
-        let list = api.list(&ListParams::default()).await;
-        let list = list.with_context(|| format!("list {}", kind.plural))?;
-        // An item of a list does not say what it is.
-        let typed = move |mut object: DynamicObject| {
-            object.types = Some(TypeMeta {
-                api_version: kind.api_version.clone(),
-                kind: kind.kind.clone(),
-            });
-            (kind, object)
-        };
-        anyhow::Ok(list.items.into_iter().map(typed))
-    });
+    let lists = kinds.iter().map(|kind| list(user, &user.namespace, kind));
     let lists = futures::future::try_join_all(lists).await?;
-    let all: Vec<_> = lists
-        .into_iter()
-        .flatten()
-        .filter(|(kind, object)| is_ours(kind, object))
-        .map(|(kind, object)| (format!("{}/{}", kind.kind, object.name_any()), object))
-        .collect();
+    let found = kinds.iter().zip(lists).flat_map(|(kind, list)| {
+        let ours = list.into_iter().filter(|object| is_ours(kind, object));
+        ours.map(|object| (format!("{}/{}", kind.kind, object.name_any()), object))
+    });
+    let mut all: Vec<_> = found.collect();
+    if user.has_own_storage {
+        let secrets = list(user, SYSTEM, &ApiResource::erase::<Secret>(&())).await?;
+        let kept = secrets.into_iter().filter(|one| is_kept(&one.name_any()));
+        all.extend(kept.map(|one| (format!("Secret/{}", one.name_any()), one)));
+    }
     let masks = Masks::new(&user.namespace, &all);
     let versions = all
         .iter()
@@ -97,6 +89,24 @@ pub async fn dump(user: &User) -> anyhow::Result<Dump> {
             .map(|(key, object)| Ok((key.clone(), masks.apply(object)?)))
             .collect::<anyhow::Result<_>>()?,
     })
+}
+
+async fn list(
+    user: &User,
+    namespace: &str,
+    kind: &ApiResource,
+) -> anyhow::Result<Vec<DynamicObject>> {
+    let api: Api<DynamicObject> = Api::namespaced_with(user.client.clone(), namespace, kind);
+    let list = api.list(&ListParams::default()).await;
+    let mut items = list.with_context(|| format!("list {}", kind.plural))?.items;
+    for object in &mut items {
+        // An item of a list does not say what it is.
+        object.types = Some(TypeMeta {
+            api_version: kind.api_version.clone(),
+            kind: kind.kind.clone(),
+        });
+    }
+    Ok(items)
 }
 
 /// Ours: a custom resource, a child by label, or a child by owner. The pods of Deployments are the Deployments' own.

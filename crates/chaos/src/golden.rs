@@ -16,7 +16,7 @@ use crate::disturber::RINGS;
 use crate::dump::{Dump, dump};
 use crate::scenario::{Onlooker, Stage};
 use crate::user::{PATIENCE, User};
-use crate::{Caller, Scenario};
+use crate::{Caller, Operator, Scenario};
 
 /// How long nothing may change for a namespace to be at rest. Longer than anything in a scenario waits by the clock.
 const AT_REST: Duration = Duration::from_millis(1300);
@@ -74,7 +74,7 @@ async fn at_rest(user: &User) -> anyhow::Result<Dump> {
 /// Plays a scenario in a namespace of its own, and leaves it.
 pub async fn play(
     scenario: &dyn Scenario,
-    as_whom: (&Client, &Caller),
+    as_whom: (&Client, &Caller, &Operator),
     namespace: &str,
     onlooker: &dyn Onlooker,
 ) -> anyhow::Result<()> {
@@ -87,15 +87,17 @@ pub async fn play(
 /// of what is returned.
 pub async fn act(
     scenario: &dyn Scenario,
-    (admin, caller): (&Client, &Caller),
+    (admin, caller, operator): (&Client, &Caller, &Operator),
     namespace: &str,
     onlooker: &dyn Onlooker,
 ) -> anyhow::Result<(User, anyhow::Result<()>)> {
     empty_keys(admin).await?;
-    let user = User::in_new_namespace(admin.clone(), namespace).await?;
+    let mut user = User::in_new_namespace(admin.clone(), namespace).await?;
+    user.has_own_storage = scenario.has_own_storage();
     let stage = Stage {
         user,
         caller,
+        operator,
         onlooker,
     };
     let played = scenario.play(&stage).await;

@@ -1,9 +1,12 @@
 //! The operator as a process of ours: started, killed, stopped, frozen.
 
+mod own_storage;
+
 use std::fs::{File, OpenOptions};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +17,8 @@ use atelier_testkit::cluster::SYSTEM;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+pub use own_storage::BUCKET;
 
 /// Ports that no connection is given: Linux gives those from 32768 on.
 const BELOW_EPHEMERAL: std::ops::Range<u16> = 20_000..32_000;
@@ -43,6 +48,8 @@ pub struct Operator {
     admin: SocketAddr,
     serving: Option<SocketAddr>,
     intake: Option<SocketAddr>,
+    own_storage: SocketAddr,
+    has_own_storage: AtomicBool,
     child: Mutex<Option<Child>>,
 }
 
@@ -57,6 +64,8 @@ impl Operator {
             admin,
             serving,
             intake,
+            own_storage: free_address()?,
+            has_own_storage: AtomicBool::new(false),
             child: Mutex::default(),
         })
     }
@@ -74,6 +83,7 @@ impl Operator {
             .arg("operator")
             .envs(serving.map(|address| ("ATELIER_SERVE_LISTEN", address)))
             .envs(intake.map(|address| ("ATELIER_INTAKE_LISTEN", address)))
+            .envs(self.own_storage_settings())
             // Longer than it takes to see that all is at rest.
             .env("ATELIER_SCALE_DOWN_WINDOW", "3s")
             .env("KUBECONFIG", &self.settings.kubeconfig)

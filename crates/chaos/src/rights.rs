@@ -58,7 +58,7 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     first.start()?;
     first.leading(STARTS).await?;
     let caller = Caller::of(&lab, &first).await?;
-    exercise::scenarios(&admin, &caller, &Recorder::default()).await?;
+    exercise::scenarios(&admin, &caller, &first, &Recorder::default()).await?;
     let user = exercise::damage(&admin).await?;
     let stores = storing::volume(&admin).await?;
     let second = lab.serving_operator("rights-1", &direct)?;

@@ -84,11 +84,11 @@ impl Runner {
     }
 
     async fn undisturbed(&self, scenario: &dyn Scenario) -> anyhow::Result<Golden> {
+        self.operator.suit(scenario).await?;
         let namespace = self.namespace(scenario);
         let from = self.disturber.now();
         let recorder = Recorder::default();
-        let (user, played) =
-            act(scenario, (&self.admin, &self.caller), &namespace, &recorder).await?;
+        let (user, played) = act(scenario, self.all(), &namespace, &recorder).await?;
         // Before the namespace goes: in one that is going everything is refused.
         let trail = self.disturber.trail(&namespace, from);
         let moments = self.disturber.moments(&namespace, from);
@@ -135,11 +135,8 @@ impl Runner {
         scenario: &dyn Scenario,
         golden: &Golden,
     ) -> anyhow::Result<Verdict> {
-        // A plan before may have left it dead.
-        if !self.operator.is_running() {
-            self.operator.start()?;
-        }
-        self.operator.leading(STARTS).await?;
+        // A plan before may have left it dead, or another scenario otherwise.
+        self.operator.suit(scenario).await?;
         let process = self.operator.pid();
         let namespace = self.namespace(scenario);
         let armed = self.disturber.arm(plan, &namespace, &self.operator)?;
@@ -147,8 +144,7 @@ impl Runner {
             marks: &golden.marks,
             armed: &armed,
         };
-        let (user, played) =
-            act(scenario, (&self.admin, &self.caller), &namespace, &onlooker).await?;
+        let (user, played) = act(scenario, self.all(), &namespace, &onlooker).await?;
         let mut wrong: Vec<_> = played
             .err()
             .map(|error| format!("{error:#}"))
@@ -183,6 +179,10 @@ impl Runner {
         for request in trail.iter().filter(|request| request.is_write()) {
             println!("      {request}");
         }
+    }
+
+    fn all(&self) -> (&Client, &Caller, &Operator) {
+        (&self.admin, &self.caller, &self.operator)
     }
 
     fn namespace(&self, scenario: &dyn Scenario) -> String {

@@ -5,14 +5,19 @@ use std::time::Instant;
 use anyhow::Context as _;
 use futures::future::LocalBoxFuture;
 
-use crate::Caller;
 use crate::user::User;
+use crate::{Caller, Operator};
 
 /// What a user does. The names of everything are fixed, and so is which run gets which slot: two undisturbed plays end
 /// alike.
 pub trait Scenario: Sync {
     /// Its name in plans.
     fn name(&self) -> &'static str;
+
+    /// Whether it is about the service's own storage. With one the operator would make keys in the plays of all others.
+    fn has_own_storage(&self) -> bool {
+        false
+    }
 
     /// Does it.
     fn play<'a>(&'a self, stage: &'a Stage<'a>) -> LocalBoxFuture<'a, anyhow::Result<()>>;
@@ -37,6 +42,8 @@ pub struct Stage<'a> {
     pub user: User,
     /// Who calls actions.
     pub caller: &'a Caller,
+    /// Who is disturbed.
+    pub operator: &'a Operator,
     /// Who looks on.
     pub onlooker: &'a dyn Onlooker,
 }

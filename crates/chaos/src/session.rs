@@ -128,10 +128,12 @@ pub async fn undisturbed(args: &RunArgs) -> anyhow::Result<()> {
     let mut alike = true;
     for scenario in scenarios::named(args.scenario.as_deref())? {
         let mut plays = vec![];
+        operator.suit(scenario).await?;
         for turn in 1..=2 {
             let recorder = Recorder::default();
             let namespace = format!("{}-{turn}-{}", scenario.name(), std::process::id());
-            play(scenario, (&admin, &caller), &namespace, &recorder).await?;
+            let all = (&admin, &caller, &operator);
+            play(scenario, all, &namespace, &recorder).await?;
             let (marks, steps) = recorder.into_parts();
             let sum: Duration = steps.iter().map(|(_, took)| *took).sum();
             println!("{} {turn}: {:.2} s", scenario.name(), sum.as_secs_f64());

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use crate::disturber::{KEK, OWN_RING, OWN_STORAGE, RINGS};
 use crate::plan::Write;
 
 /// One request.
@@ -138,9 +139,16 @@ pub fn keys(name: &str, secret: &Value) -> Vec<(String, String)> {
     let data = secret.get("data").and_then(Value::as_object);
     let entries = data.into_iter().flatten().filter_map(|(entry, value)| {
         let value = value.as_str()?;
-        // Keys that sign tokens are called by what they are.
+        // Keys that sign tokens are called by what they are, and so are access keys.
         if entry.ends_with(".der") {
             return Some((format!("{name} signer"), value.to_owned()));
+        }
+        if name == OWN_STORAGE {
+            return Some((format!("{name} access key"), value.to_owned()));
+        }
+        // Of the Secrets of rings those that a trail is of have one name.
+        if name == KEK || name.starts_with(RINGS) && entry == OWN_RING {
+            return Some((format!("a storage's {entry}"), value.to_owned()));
         }
         let bytes = STANDARD.decode(value).ok()?;
         bytes

@@ -26,6 +26,8 @@ pub struct User {
     pub client: Client,
     /// The namespace.
     pub namespace: String,
+    /// Whether how things stand includes what is kept for the service's own storage.
+    pub has_own_storage: bool,
 }
 
 impl User {
@@ -39,6 +41,7 @@ impl User {
         Ok(Self {
             client,
             namespace: name.to_owned(),
+            has_own_storage: false,
         })
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
 use tokio::sync::{Notify, watch};
 
 use crate::config::{Leaf, Periods};
@@ -42,6 +43,17 @@ impl Issuer {
             repairs: AtomicU64::new(0),
             written: Notify::new(),
         })
+    }
+
+    /// Knows the authorities as a Secret keeps them at this moment, and hears of no change: for whoever has to play a
+    /// server of the installation's. Fails if there is none that signs.
+    pub fn of_secret(secret: &Secret, periods: Periods) -> Result<Arc<Self>, Error> {
+        let issuer = Self::new(periods);
+        issuer.follow(&Authorities::read(secret).0);
+        match issuer.is_ready() {
+            true => Ok(issuer),
+            false => Err(Error::Missing("the authority")),
+        }
     }
 
     /// Tells of every change of the authorities.

@@ -12,6 +12,8 @@ use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::disturber::{KEK, RINGS};
+
 const KEY_PREFIX: &[u8] = b"atl_";
 /// What the names of entries end with that hold keys by which tokens are signed.
 const PRIVATE: &str = ".der";
@@ -108,14 +110,15 @@ impl<'a> Masks<'a> {
         if kind == "Secret"
             && let Some(data) = root.get_mut("data")
         {
-            self.data(&type_, data);
+            self.data(&object.name_any(), &type_, data);
         }
         self.walk(&mut value, generation);
         Ok(value)
     }
 
-    /// Certificates and access keys are random as wholes, the names of the latter too; that they are there counts.
-    fn data(&self, type_: &Value, data: &mut Value) {
+    /// Certificates, the keys of storages and access keys are random as wholes, the names of the latter too; that they are
+    /// there counts.
+    fn data(&self, name: &str, type_: &Value, data: &mut Value) {
         let Some(entries) = data.as_object_mut() else {
             return;
         };
@@ -123,6 +126,10 @@ impl<'a> Masks<'a> {
             entries
                 .iter_mut()
                 .for_each(|(_, value)| *value = json!("<of a certificate>"));
+        } else if name == KEK || name.starts_with(RINGS) {
+            entries
+                .iter_mut()
+                .for_each(|(_, value)| *value = json!("<of a storage>"));
         } else if entries.keys().all(|name| name.starts_with("ATL")) {
             *data = json!(format!("<{} access keys>", entries.len()));
         } else {

@@ -15,7 +15,6 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 
-use crate::Caller;
 use crate::golden::play;
 use crate::random::Random;
 use crate::scenario::Onlooker;
@@ -25,6 +24,7 @@ use crate::stomp::stomper::Stomper;
 use crate::stomp::town::{self, Plot};
 use crate::stomp::view::View;
 use crate::user::{PATIENCE, User, until};
+use crate::{Caller, Operator};
 
 /// Two replicas would get three roles each: all of them are to be given.
 const PLOT: Plot = Plot {
@@ -49,11 +49,13 @@ const LEFT_OUT: [&str; 3] = [
 pub async fn scenarios(
     admin: &Client,
     caller: &Caller,
+    operator: &Operator,
     onlooker: &dyn Onlooker,
 ) -> anyhow::Result<()> {
     for scenario in scenarios::named(None)? {
         let namespace = format!("played-{}-{}", scenario.name(), std::process::id());
-        play(scenario, (admin, caller), &namespace, onlooker).await?;
+        operator.suit(scenario).await?;
+        play(scenario, (admin, caller, operator), &namespace, onlooker).await?;
         println!("  played {}", scenario.name());
     }
     Ok(())

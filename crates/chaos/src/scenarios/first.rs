@@ -33,7 +33,7 @@ impl Scenario for First {
 }
 
 /// An installation that has kept nothing yet.
-async fn forget_keys(user: &User) -> anyhow::Result<()> {
+pub(super) async fn forget_keys(user: &User) -> anyhow::Result<()> {
     let secrets: Api<Secret> = Api::namespaced(user.client.clone(), SYSTEM);
     // The rings first: a key that is gone while rings are there is a loss, and is told as one.
     for of in [RINGS, KEK] {
@@ -46,14 +46,18 @@ async fn forget_keys(user: &User) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The key that wraps the rings, if there is one.
+pub(super) async fn kek(user: &User) -> Result<Option<Vec<u8>>, String> {
+    let secrets: Api<Secret> = Api::namespaced(user.client.clone(), SYSTEM);
+    let secret = secrets.get_opt(KEK).await.map_err(|e| e.to_string())?;
+    Ok(secret.and_then(|secret| Some(secret.data?.remove("key")?.0)))
+}
+
 /// The key that wraps the rings, and the workspace's ring. Both are made once.
 async fn keys_are(user: &User, made: &Mutex<Option<[Vec<u8>; 2]>>) -> anyhow::Result<()> {
-    let secrets: Api<Secret> = Api::namespaced(user.client.clone(), SYSTEM);
     let found = user
         .until("there are keys", async || {
-            let kek = secrets.get_opt(KEK).await.map_err(|e| e.to_string())?;
-            let kek = kek.and_then(|secret| secret.data?.remove("key"));
-            let kek = kek.ok_or("none that wraps others")?.0;
+            let kek = kek(user).await?.ok_or("none that wraps others")?;
             Ok([kek, kept(user).await?.ring.ok_or("no ring")?])
         })
         .await?;

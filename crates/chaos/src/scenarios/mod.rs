@@ -7,6 +7,7 @@ pub(crate) mod expose;
 mod first;
 mod keys;
 mod own_keys;
+mod own_storage;
 mod roles;
 mod service;
 mod storage;
@@ -17,13 +18,14 @@ mod tokens;
 use crate::Scenario;
 
 /// All of them.
-pub static ALL: [&dyn Scenario; 13] = [
+pub static ALL: [&dyn Scenario; 14] = [
     &roles::Roles,
     &compute::Compute,
     &service::Service,
     &storage::Storage,
     &keys::Keys,
     &first::First,
+    &own_storage::OwnStorage,
     &actions::Actions,
     &tokens::Tokens,
     &tls::Tls,

@@ -70,6 +70,20 @@ fn another_wish_another_signer_and_another_bundle_call_for_another_certificate()
 }
 
 #[test]
+fn what_the_secret_of_the_authority_says_is_enough_to_sign() {
+    let (issuer, authorities, _, now) = start();
+    let secret = |data| Secret {
+        data,
+        ..Secret::default()
+    };
+    let kept = secret(Some(authorities.data().unwrap()));
+    let another = Issuer::of_secret(&kept, Periods::default()).unwrap();
+    assert!(issuer.is_current(&note(&another, &leaf("a"), now)));
+    let lost = Issuer::of_secret(&secret(None), Periods::default());
+    assert!(matches!(lost, Err(Error::Missing(_))));
+}
+
+#[test]
 fn a_note_cannot_lengthen_a_life() {
     let (issuer, _, honest, now) = start();
     type Forgery = fn(&mut Life, fn(&mut Timestamp));
