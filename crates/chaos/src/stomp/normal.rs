@@ -2,6 +2,7 @@
 //!
 //! Written from what users may rely on, not from the operator's own idea of it.
 
+use atelier_api::labels::OWNER_GENERATION;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
@@ -46,9 +47,10 @@ pub fn normal(kind: &str, object: &DynamicObject) -> Value {
 
 fn metadata(object: &DynamicObject) -> Value {
     let ours = |all: &std::collections::BTreeMap<String, String>| {
-        let ours = all
-            .iter()
-            .filter(|(name, _)| PREFIXES.iter().any(|prefix| name.starts_with(prefix)));
+        // Of which generation of its owner a child was made is told by the child that is made anew, and rightly so.
+        let ours = all.iter().filter(|(name, _)| {
+            PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && *name != OWNER_GENERATION
+        });
         let mut map: Value = ours
             .map(|(name, value)| (name.clone(), json!(value)))
             .collect::<Map<_, _>>()
@@ -125,6 +127,17 @@ mod tests {
         assert_ne!(form("atl_1", "w"), form("atl_", "w"));
         assert_ne!(form("atl_1", "w"), form("stomped", "w"));
         assert_ne!(form("atl_1", "w"), form("atl_1", "v"));
+    }
+
+    #[test]
+    fn a_child_that_a_later_generation_made_is_the_same() {
+        let pod = |generation: &str, slot: &str| {
+            let annotations = json!({OWNER_GENERATION: generation, "atelier.dev/slot": slot});
+            let pod = json!({"metadata": {"name": "a", "annotations": annotations}});
+            normal("Pod", &serde_json::from_value(pod).unwrap())
+        };
+        assert_eq!(pod("1", "0"), pod("3", "0"));
+        assert_ne!(pod("1", "0"), pod("1", "1"));
     }
 
     #[test]

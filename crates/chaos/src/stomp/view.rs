@@ -14,7 +14,7 @@ use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt as _};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::task::JoinSet;
 
 use super::normal::normal;
@@ -152,7 +152,8 @@ impl View {
             (None, Some(_)) => Some(format!("{key} should not be")),
             (Some(golden), Some(live)) => {
                 let is = normal(&key.kind, live);
-                (*golden != is).then(|| format!("{key} is not what it was"))
+                let place = differs_at(golden, &is)?;
+                Some(format!("{key} is not what it was: {place}"))
             }
             (None, None) => None,
         };
@@ -238,4 +239,19 @@ fn is_ours(object: &DynamicObject) -> bool {
         .any(|owner| owner.api_version.starts_with("atelier.dev/") && owner.kind != "Run");
     let binding = object.name_any() == "atelier-workspace-manager";
     by_owner || (binding && object.labels().contains_key(labels::MANAGED_BY))
+}
+/// The first place where two values differ, and how. `None` if they do not.
+fn differs_at(was: &Value, is: &Value) -> Option<String> {
+    if was == is {
+        return None;
+    }
+    if let (Value::Object(before), Value::Object(after)) = (was, is) {
+        let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+        let found = names.into_iter().find_map(|name| {
+            let one = |all: &Map<String, Value>| all.get(name).cloned().unwrap_or_default();
+            Some((name, differs_at(&one(before), &one(after))?))
+        });
+        return found.map(|(name, inside)| format!("{name}: {inside}"));
+    }
+    Some(format!("{was} became {is}"))
 }
