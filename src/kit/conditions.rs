@@ -116,6 +116,17 @@ pub fn of_type<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condi
     conditions.iter().find(|told| told.type_ == type_)
 }
 
+/// What a condition said before, for as long as nothing else is known.
+pub fn kept<'a>(before: &'a [Condition], type_: &str) -> Option<(Option<bool>, &'a str, &'a str)> {
+    let told = of_type(before, type_)?;
+    let status = match told.status.as_str() {
+        "True" => Some(true),
+        "False" => Some(false),
+        _ => None,
+    };
+    Some((status, &told.reason, &told.message))
+}
+
 /// Kubernetes keeps whole seconds; what is compared with what was read must be one too.
 pub fn whole_second(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)

@@ -10,7 +10,7 @@ use atelier_api::v1alpha1::{
 };
 use atelier_api::{WebService, WebServiceStatus};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
 use super::build::{self, GATEWAY, MODEL};
@@ -25,7 +25,7 @@ use super::transport::{Standing, Transport};
 use super::{effective_mode, own_keys};
 use crate::kit::Error;
 use crate::kit::children::DeploymentView;
-use crate::kit::conditions::{Conditions, whole_second};
+use crate::kit::conditions::{Conditions, kept, whole_second};
 use crate::kit::contest::Contested;
 use crate::kit::meta::Parent;
 use crate::kit::pod::{PodView, Terminated, is_config_failure, is_image_failure};
@@ -198,17 +198,6 @@ pub fn status(
         selector: parent.as_ref().map(selector),
         conditions,
     }
-}
-
-/// What a condition said before, for as long as nothing else is known.
-fn kept<'a>(before: &'a [Condition], type_: &str) -> Option<(Option<bool>, &'a str, &'a str)> {
-    let told = before.iter().find(|told| told.type_ == type_)?;
-    let status = match told.status.as_str() {
-        "True" => Some(true),
-        "False" => Some(false),
-        _ => None,
-    };
-    Some((status, &told.reason, &told.message))
 }
 
 fn tls_status(standing: &Standing) -> TlsStatus {

@@ -1,6 +1,5 @@
 //! The way to a service from outside the cluster: by the definitions of the Gateway API, and by a Gateway.
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 use atelier_api::WebService;
@@ -9,6 +8,7 @@ use atelier_testkit::cluster::root;
 use atelier_testkit::load::Caller;
 use atelier_testkit::manifest::service;
 use atelier_testkit::namespace::{SLOW, condition};
+use atelier_testkit::storage_server::free_port;
 use atelier_testkit::wait::check;
 use atelier_testkit::{TestNamespace, eventually};
 use http::Request;
@@ -203,9 +203,7 @@ struct Traefik {
 
 impl Traefik {
     fn start(namespace: &TestNamespace) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
+        let port = free_port();
         let child = Command::new(made("traefik"))
             .arg("--providers.kubernetesgateway=true")
             .arg(format!("--entrypoints.web.address=127.0.0.1:{port}"))

@@ -6,7 +6,7 @@ use atelier_api::labels::VOLUMES_ENCRYPTED;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::ResourceExt as _;
 
-use crate::kit::conditions::of_type;
+use crate::kit::conditions::kept;
 
 /// Drivers whose volumes are always encrypted, by the documentation of each cloud.
 const ALWAYS: [&str; 7] = [
@@ -51,11 +51,11 @@ pub struct Encryption {
 impl Encryption {
     /// What the status says of it.
     pub fn recorded(status: &WorkspaceStatus) -> Option<Self> {
-        let condition = of_type(&status.conditions, VOLUME_ENCRYPTED)?;
+        let (is, reason, message) = kept(&status.conditions, VOLUME_ENCRYPTED)?;
         Some(Self {
-            is: super::tristate(&condition.status),
-            reason: condition.reason.clone(),
-            message: condition.message.clone(),
+            is,
+            reason: reason.into(),
+            message: message.into(),
         })
     }
 

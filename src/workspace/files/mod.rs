@@ -17,7 +17,7 @@ use crate::ctx::Ctx;
 use crate::kit::Error;
 use crate::kit::brought::Brought;
 use crate::kit::children::{VolumePhase, VolumeView};
-use crate::kit::conditions::of_type;
+use crate::kit::conditions::kept;
 use crate::kit::meta::Parent;
 pub use class::told;
 pub use encryption::Encryption;
@@ -54,23 +54,14 @@ impl State {
     /// What the status says of it.
     pub fn recorded(workspace: &Workspace) -> Option<Self> {
         let status = workspace.status.as_ref()?;
-        let condition = of_type(&status.conditions, FILE_SHARE_READY)?;
+        let (ready, reason, message) = kept(&status.conditions, FILE_SHARE_READY)?;
         Some(Self {
-            ready: tristate(&condition.status),
-            reason: condition.reason.clone(),
-            message: condition.message.clone(),
+            ready,
+            reason: reason.into(),
+            message: message.into(),
             status: status.file_share.clone(),
             encryption: Encryption::recorded(status),
         })
-    }
-}
-
-/// The status of a condition.
-fn tristate(status: &str) -> Option<bool> {
-    match status {
-        "True" => Some(true),
-        "False" => Some(false),
-        _ => None,
     }
 }
 

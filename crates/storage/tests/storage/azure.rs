@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -15,6 +15,7 @@ use atelier_storage::{
     format::Owner,
     keys::{KeyRing, Keys},
 };
+use atelier_testkit::storage_server::free_port;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::TryStreamExt as _;
 
@@ -49,9 +50,7 @@ impl Azurite {
         let certificate = certificate.self_signed(&pair).unwrap().pem();
         fs::write(folder.join("tls.crt"), &certificate).unwrap();
         fs::write(folder.join("tls.key"), pair.serialize_pem()).unwrap();
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
+        let port = free_port();
         let log = fs::File::create(folder.join("log")).unwrap();
         let mut node = Command::new("node");
         node.arg(installed().join("node_modules/azurite/dist/src/blob/main.js"))
