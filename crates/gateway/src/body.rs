@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until, timeout},
 };
 
-use crate::{data::Input, limits::Turn, record::Outcome, ticket::Ticket};
+use crate::{data::Input, limits::Turn, model::ModelBody, record::Outcome, ticket::Ticket};
 
 /// How much of a body nobody wants is still read, and for how long.
 const LINGER_BYTES: u64 = 16 << 20;
@@ -45,6 +45,27 @@ pub enum BodyError {
     TimedOut,
 }
 
+/// How far a client's body is on its way.
+#[derive(Debug, Default)]
+pub struct Passed {
+    bytes: AtomicU64,
+    over: AtomicBool,
+}
+
+impl Passed {
+    /// So many bytes of it were read.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether nobody wants any more of it, most often as all of it has passed.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+}
+
 /// A client's body on its way to the model.
 ///
 /// Dropped before its end, it goes on reading for a moment: a connection closed on a client
@@ -53,7 +74,7 @@ pub enum BodyError {
 pub struct RequestBody {
     incoming: Option<Incoming>,
     max: u64,
-    bytes: Arc<AtomicU64>,
+    passed: Arc<Passed>,
     /// The client waits for leave to send, which the first read gives.
     awaits_leave: bool,
     /// Where what passes is copied to, if it is collected.
@@ -61,16 +82,22 @@ pub struct RequestBody {
 }
 
 impl RequestBody {
-    /// Wraps a body of at most `max` bytes; what is read is added to `bytes`.
+    /// Wraps a body of at most `max` bytes; how far it is stands in `passed`.
     #[must_use]
-    pub fn new(incoming: Incoming, max: u64, bytes: Arc<AtomicU64>, awaits_leave: bool) -> Self {
+    pub fn new(incoming: Incoming, max: u64, passed: Arc<Passed>, awaits_leave: bool) -> Self {
         Self {
             incoming: Some(incoming),
             max,
-            bytes,
+            passed,
             awaits_leave,
             input: None,
         }
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn passed(&self) -> Arc<Passed> {
+        Arc::clone(&self.passed)
     }
 
     /// Copies what passes from now on.
@@ -119,7 +146,10 @@ impl Body for RequestBody {
             Some(Err(_)) => Poll::Ready(Some(Err(BodyError::Client))),
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => {
-                    let before = self.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+                    let before = self
+                        .passed
+                        .bytes
+                        .fetch_add(data.len() as u64, Ordering::Relaxed);
                     if before + data.len() as u64 > self.max {
                         return Poll::Ready(Some(Err(BodyError::TooLarge)));
                     }
@@ -149,6 +179,7 @@ impl Body for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
+        self.passed.over.store(true, Ordering::Relaxed);
         if self.awaits_leave || self.is_end_stream() {
             return;
         }
@@ -186,7 +217,7 @@ enum Content {
     Own(Bytes),
     /// The model's answer, which holds the request's turn until its end.
     Model {
-        incoming: Incoming,
+        incoming: ModelBody,
         deadline: Instant,
         /// Until the deadline, once the model has to be waited for: most answers are there at once.
         sleep: Option<Pin<Box<Sleep>>>,
@@ -223,7 +254,7 @@ impl ReplyBody {
 
     /// The model's answer, until `deadline`.
     #[must_use]
-    pub fn model(incoming: Incoming, turn: Turn, deadline: Instant, ticket: Ticket) -> Self {
+    pub fn model(incoming: ModelBody, turn: Turn, deadline: Instant, ticket: Ticket) -> Self {
         let mut body = Self {
             content: Content::Model {
                 incoming,

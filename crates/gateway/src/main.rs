@@ -3,6 +3,11 @@
 use std::process::ExitCode;
 
 use atelier_gateway::{args, logging, run};
+use mimalloc::MiMalloc;
+
+/// What many connections needed at once goes back to the kernel when they need it no more.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     // Before anything that may open a TLS connection. An error means one is installed already.

@@ -21,7 +21,7 @@ use crate::{
     ids::RequestIds,
     limits::{Limits, Turn},
     loopback::gate::Gate,
-    model::Model,
+    model::{Model, ModelBody},
     policy::Store,
     record::Outcome,
     respond::{self, Refusal},
@@ -71,7 +71,7 @@ struct Admitted {
 /// What the client gets.
 enum Answer {
     Own(Response<Bytes>),
-    Model(Response<Incoming>, Turn),
+    Model(Response<ModelBody>, Turn),
 }
 
 /// By which way a request came in.
@@ -159,7 +159,7 @@ impl Gateway {
         let mut body = RequestBody::new(
             incoming,
             self.limits.max_body,
-            ticket.bytes_in(),
+            ticket.passed(),
             awaits_leave,
         );
         let deadline = arrival.at + self.limits.timeout;

@@ -94,9 +94,9 @@ pub enum RunError {
         #[source]
         source: io::Error,
     },
-    /// The model's address cannot be written as a URI.
+    /// The model's address cannot be written in a header.
     #[error("the address of the model cannot be used")]
-    Model(#[from] http::uri::InvalidUri),
+    Model(#[from] http::header::InvalidHeaderValue),
     /// The operator's listener cannot be set up.
     #[error("cannot serve the operator")]
     Internal(#[from] InternalError),
@@ -259,6 +259,7 @@ impl Parts {
         let mut tasks = JoinSet::new();
         let gate = Arc::clone(&self.gate);
         tasks.spawn(async move { gate.keep_looking().await });
+        tasks.spawn(self.model.clone().tidy());
         let (dir, store) = (args.secret_dir.clone(), Arc::clone(&self.policy));
         let telemetry = Arc::clone(&self.reporter.telemetry);
         tasks.spawn(async move {

@@ -3,14 +3,7 @@
 //! It travels with the request and then inside the body of the answer. Whoever drops it early –
 //! hyper does when a client leaves – closes it: no request goes unrecorded.
 
-use std::{
-    borrow::Cow,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header::USER_AGENT, request::Parts};
 use jiff::Timestamp;
@@ -18,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::{
     archive::{Archive, Recorded},
+    body::Passed,
     data::{Call, Calls, Input},
     ids::RequestIds,
     lifecycle::Lifecycle,
@@ -54,7 +48,7 @@ pub struct Ticket {
     account: Option<Account>,
     arrived: Instant,
     forwarded: Option<Instant>,
-    bytes_in: Arc<AtomicU64>,
+    passed: Arc<Passed>,
     trace: Option<Trace>,
     /// What is collected of it.
     call: Option<Box<Call>>,
@@ -102,7 +96,7 @@ impl Ticket {
             account: Some(account),
             arrived,
             forwarded: None,
-            bytes_in: Arc::default(),
+            passed: Arc::default(),
             trace: reporter.telemetry.trace(&head.headers, ids),
             call: None,
             _in_flight: reporter.metrics.in_flight(),
@@ -117,8 +111,8 @@ impl Ticket {
 
     /// Counts what was read of the request's body.
     #[must_use]
-    pub fn bytes_in(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.bytes_in)
+    pub fn passed(&self) -> Arc<Passed> {
+        Arc::clone(&self.passed)
     }
 
     /// Notes that there was no header to read method and path from.
@@ -197,7 +191,7 @@ impl Ticket {
             duration_ms: millis(duration),
             auth_mode: account.auth_mode,
             subject: account.subject.as_ref().map(text),
-            bytes_in: self.bytes_in.load(Ordering::Relaxed),
+            bytes_in: self.passed.bytes(),
             bytes_out: account.bytes_out,
             model_ms: self.forwarded.map(|since| millis(now - since)),
             queue_ms: account.queued.map(millis),

@@ -27,6 +27,8 @@ mod inside;
 mod intake;
 #[path = "gateway/internal.rs"]
 mod internal;
+#[path = "gateway/kept.rs"]
+mod kept;
 #[path = "gateway/limits.rs"]
 mod limits;
 #[path = "gateway/models.rs"]

@@ -57,6 +57,19 @@ broken_answers! {
 }
 
 #[test]
+fn a_model_that_closes_every_connection_before_it_hears_anything_is_a_502() {
+    in_pod(|| async {
+        models::connections(|stream| async { drop(stream) }).await;
+        let gateway = gateway(&[]).await;
+        for _ in 0..20 {
+            assert_eq!(call(score("{}")).await.status, 502);
+        }
+        let told = || async { gateway.records().len() == 20 };
+        eventually("each is recorded", told).await;
+    });
+}
+
+#[test]
 fn an_answer_with_the_failed_header_set_to_false_passes() {
     in_pod(|| async {
         let (status, body, outcome) = answered_with(
