@@ -24,30 +24,17 @@ pub struct ModelBody {
 
 impl ModelBody {
     /// A body that comes by a connection, or that is there already.
-    pub(super) fn new(incoming: Incoming, link: Option<Box<Link>>, pool: &Arc<Pool>) -> Self {
-        let mut body = Self {
+    pub(super) fn new(incoming: Incoming, mut link: Option<Box<Link>>, pool: &Arc<Pool>) -> Self {
+        pool.keep_free(&mut link);
+        Self {
             incoming,
             link,
             pool: Arc::clone(pool),
-        };
-        body.give_back();
-        body
+        }
     }
 
-    /// Goes on with the connection, which is given back as soon as it takes another request.
     fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Some(link) = &mut self.link
-            && link.poll(cx).is_ready()
-        {
-            self.link = None;
-        }
-        self.give_back();
-    }
-
-    fn give_back(&mut self) {
-        if let Some(link) = self.link.take_if(|link| link.requests.is_ready()) {
-            self.pool.put(link);
-        }
+        self.pool.drive(&mut self.link, cx);
     }
 }
 

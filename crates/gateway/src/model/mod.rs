@@ -18,7 +18,7 @@ use crate::{
     respond::Refusal,
 };
 pub use answer::ModelBody;
-use pool::Pool;
+use pool::{Pool, advance};
 
 /// The header with which the model says, under any status, that its function failed.
 const RUN_FUNCTION_FAILED: &str = "x-ms-run-function-failed";
@@ -96,20 +96,16 @@ impl Model {
             let mut answer = pin!(link.requests.try_send_request(request));
             let mut link = Some(link);
             let answer = poll_fn(|cx| {
-                if link.as_mut().is_some_and(|link| link.poll(cx).is_ready()) {
-                    // Whoever waits for its answer hears of it.
-                    link = None;
-                }
+                // Of one that has ended, whoever waits for its answer hears.
+                advance(&mut link, cx);
                 answer.as_mut().poll(cx)
             });
             match answer.await {
                 Ok(response) => {
-                    if !passed.is_over()
-                        && let Some(link) = link.take()
-                    {
+                    if !passed.is_over() && link.is_some() {
                         // The model answers before it has heard all. What is still said does not wait for the client to
                         // read.
-                        tokio::spawn(Arc::clone(&self.pool).finish(link));
+                        tokio::spawn(Arc::clone(&self.pool).finish(link.take()));
                     }
                     return Ok(response.map(|incoming| ModelBody::new(incoming, link, &self.pool)));
                 }

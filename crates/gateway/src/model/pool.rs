@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use futures::poll;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -46,7 +47,7 @@ pub struct Link {
 impl Link {
     /// Goes on with what there is to read and to write. Ready when the connection has ended: then it is not to be asked
     /// again.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         Pin::new(&mut self.connection).poll(cx).map(|ended| {
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection to the model failed");
@@ -55,11 +56,21 @@ impl Link {
     }
 }
 
+/// Goes on with a connection. None is left when it has ended.
+pub fn advance(link: &mut Option<Box<Link>>, cx: &mut Context<'_>) {
+    if link.as_mut().is_some_and(|link| link.poll(cx).is_ready()) {
+        *link = None;
+    }
+}
+
+/// A connection, and since when nobody uses it.
+type Rested = (Box<Link>, Instant);
+
 /// The connections that nobody uses at the moment, the one used last at the end.
 #[derive(Debug)]
 pub struct Pool {
     address: SocketAddr,
-    resting: Mutex<Vec<(Box<Link>, Instant)>>,
+    resting: Mutex<Vec<Rested>>,
     /// Told when there is one again.
     filled: Notify,
 }
@@ -89,10 +100,10 @@ impl Pool {
     /// # Errors
     /// That a new one cannot be had.
     pub async fn take(&self) -> io::Result<Box<Link>> {
-        while let Some(mut link) = self.rested() {
+        while let Some((mut link, _)) = self.of_young(Vec::pop) {
             // The model may have closed it. Who has it hears of it now.
-            let ended = poll_fn(|cx| Poll::Ready(link.poll(cx).is_ready())).await;
-            if !ended && link.requests.is_ready() {
+            let goes_on = poll!(poll_fn(|cx| link.poll(cx))).is_pending();
+            if goes_on && link.requests.is_ready() {
                 return Ok(link);
             }
         }
@@ -109,8 +120,18 @@ impl Pool {
         }))
     }
 
-    /// Keeps a connection whose last answer is over.
-    pub fn put(&self, mut link: Box<Link>) {
+    /// Goes on with a connection whose answer has begun. None is left when it has ended, or takes another request: then it
+    /// is kept.
+    pub fn drive(&self, link: &mut Option<Box<Link>>, cx: &mut Context<'_>) {
+        advance(link, cx);
+        self.keep_free(link);
+    }
+
+    /// Keeps a connection if it takes another request.
+    pub fn keep_free(&self, link: &mut Option<Box<Link>>) {
+        let Some(mut link) = link.take_if(|link| link.requests.is_ready()) else {
+            return;
+        };
         link.was_used = true;
         let mut resting = self.lock();
         resting.push((link, Instant::now()));
@@ -119,58 +140,43 @@ impl Pool {
         }
     }
 
-    /// Goes on with a connection until it takes another request, for whoever is busy with something else.
-    pub async fn finish(self: Arc<Self>, mut link: Box<Link>) {
-        let ended = poll_fn(|cx| {
-            let ended = link.poll(cx).is_ready();
-            match ended || link.requests.is_ready() {
-                true => Poll::Ready(ended),
-                false => Poll::Pending,
+    /// Drives a connection to the end of its answer, for whoever is busy with something else.
+    pub async fn finish(self: Arc<Self>, mut link: Option<Box<Link>>) {
+        poll_fn(|cx| {
+            self.drive(&mut link, cx);
+            match link {
+                Some(_) => Poll::Pending,
+                None => Poll::Ready(()),
             }
-        });
-        if !ended.await {
-            self.put(link);
-        }
+        })
+        .await;
     }
 
     /// Closes what has rested for too long. Does not end.
-    pub async fn tidy(self: Arc<Self>) {
+    pub async fn tidy(&self) {
         loop {
             self.filled.notified().await;
-            while self.close_old(Instant::now()) {
+            while self.of_young(|resting| !resting.is_empty()) {
                 sleep(IDLE).await;
             }
         }
     }
 
-    fn rested(&self) -> Option<Box<Link>> {
+    /// What is asked of those that have not rested for too long. The others are closed, when nobody waits for it.
+    fn of_young<T>(&self, ask: impl FnOnce(&mut Vec<Rested>) -> T) -> T {
         let now = Instant::now();
         let mut resting = self.lock();
-        let (link, since) = resting.pop()?;
-        if now.saturating_duration_since(since) < IDLE {
-            return Some(link);
-        }
-        // Those before have rested for longer.
-        let old = std::mem::take(&mut *resting);
-        drop(resting);
-        drop(old);
-        None
-    }
-
-    /// Whether any are left.
-    fn close_old(&self, now: Instant) -> bool {
-        let mut resting = self.lock();
-        let young =
-            resting.partition_point(|(_, since)| now.saturating_duration_since(*since) >= IDLE);
+        let is_old = |(_, since): &Rested| now.saturating_duration_since(*since) >= IDLE;
+        let young = resting.partition_point(is_old);
         let old: Vec<_> = resting.drain(..young).collect();
-        let any = !resting.is_empty();
+        let answer = ask(&mut resting);
         drop(resting);
         drop(old);
-        any
+        answer
     }
 
     /// Nothing that holds it panics.
-    fn lock(&self) -> MutexGuard<'_, Vec<(Box<Link>, Instant)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Rested>> {
         self.resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
